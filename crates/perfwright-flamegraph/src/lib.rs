@@ -1,0 +1,1 @@
+//! Flamegraphs of a profile as SVG

@@ -1,0 +1,1 @@
+//! The profile model: one data type for CPU, heap and span profiles

@@ -1,0 +1,1 @@
+//! Stack capture for samplers: frame-pointer walk, unwinding of copied stacks, mappings and build ids

@@ -1,0 +1,1 @@
+//! Addresses of a profile to functions, files, lines and inlined frames

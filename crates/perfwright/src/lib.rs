@@ -1,0 +1,1 @@
+//! An embeddable profiling toolkit: CPU profiles with flamegraphs, always on, in a few lines

@@ -1,0 +1,2 @@
+//! A small web shop.
+fn main() {}
