@@ -1,2 +1,39 @@
-//! The repository's own commands.
-fn main() {}
+//! The repository's own commands: those of `cargo perfwright`, and the chores.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use perfwright_cli::{ColorChoice, Context};
+
+/// The repository's commands: profile a program, look at profiles, check the repository.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    /// When to colour the output; NO_COLOR in the environment means never.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Perfwright(perfwright_cli::Command),
+}
+
+fn main() -> ExitCode {
+    let definition = Xtask::command();
+    let matches = definition.clone().get_matches();
+    let xtask = Xtask::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match xtask.command {
+        Command::Perfwright(command) => {
+            let context = Context {
+                program: "cargo xtask",
+                definition,
+                color: xtask.color,
+            };
+            perfwright_cli::run(command, &context)
+        }
+    }
+}

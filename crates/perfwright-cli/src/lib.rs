@@ -1,1 +1,61 @@
-//! The command line of Perfwright: profile a program, look at profiles, compare and convert them
+//! The command line of Perfwright: profile a program, look at profiles, compare and convert them.
+//!
+//! The binary `cargo-perfwright` is three lines over [`main`]; a workspace that has an `xtask` of
+//! its own flattens [`Command`] into its commands and calls [`run`], as this repository does.
+//!
+//! Exit codes: 0 done, 1 failed (one message on stderr says what and what to do), 2 wrong usage.
+
+mod args;
+mod profile;
+mod report;
+mod terminal;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use args::{Cli, ColorChoice, Command};
+
+/// What a command knows about the program it runs in.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// How the user starts the program, for messages and help: `cargo perfwright`.
+    pub program: &'static str,
+    /// The whole command line with its help texts, from which completions and the man page are made.
+    pub definition: clap::Command,
+    /// When to colour the output.
+    pub color: ColorChoice,
+}
+
+/// Parses the process's arguments, runs the command, and returns the exit code.
+pub fn main() -> ExitCode {
+    let definition = Cli::command();
+    let cli = match definition
+        .clone()
+        .try_get_matches_from(args::without_cargo_word(std::env::args_os()))
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let context = Context {
+        program: "cargo perfwright",
+        definition,
+        color: cli.color,
+    };
+    run(cli.command, &context)
+}
+
+/// Runs one command; failures are printed on stderr.
+pub fn run(command: Command, context: &Context) -> ExitCode {
+    let mut terminal = terminal::Terminal::new(context.color);
+    let result = match command {
+        Command::Profile(args) => profile::run(&args, context, &mut terminal),
+        Command::View(command) => view::run(&command, context, &mut terminal),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => terminal.fail(&error),
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line as types: the root and its subcommands.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::profile::args::ProfileArgs;
+use crate::view::args::ViewCommand;
+
+/// Profile a program, look at profiles, compare and convert them.
+#[derive(Debug, Parser)]
+#[command(name = "cargo-perfwright", bin_name = "cargo perfwright", version)]
+pub struct Cli {
+    /// When to colour the output; NO_COLOR in the environment means never.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command of Perfwright; flatten it into an enum of your own to add more.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a program, put it under load, and show where its CPU time goes.
+    Profile(ProfileArgs),
+    /// Commands that read profile files.
+    #[command(flatten)]
+    View(ViewCommand),
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Drops the subcommand's own name, which cargo passes as the first argument.
+pub(crate) fn without_cargo_word(
+    args: impl IntoIterator<Item = OsString>,
+) -> impl Iterator<Item = OsString> {
+    args.into_iter()
+        .enumerate()
+        .filter(|(position, word)| !(*position == 1 && word == "perfwright"))
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,111 @@
+//! The arguments of `profile`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  Profile the workspace's default program under its own load for 10 seconds
+    cargo perfwright profile
+  Profile an example with arguments of its own, for 30 seconds
+    cargo perfwright profile --example server --seconds 30 -- --threads 4
+  Profile a program that is no HTTP service, until it ends
+    cargo perfwright profile --bin import -- data.csv
+  See where the program waits rather than computes
+    cargo perfwright profile --mode wall --frequency 99
+
+The program has to link perfwright and call `perfwright::start()` at the top of `main`.
+Its load is declared in its Cargo.toml, under [package.metadata.perfwright].";
+
+/// Build a program, put it under load, and show where its CPU time goes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ProfileArgs {
+    /// The package to profile [default: the workspace's `default` in
+    /// [workspace.metadata.perfwright], else its only program]
+    #[arg(long, short, value_name = "NAME")]
+    pub package: Option<String>,
+    /// The binary to profile, where the package has several
+    #[arg(long, value_name = "NAME", conflicts_with = "example")]
+    pub bin: Option<String>,
+    /// The example to profile
+    #[arg(long, value_name = "NAME")]
+    pub example: Option<String>,
+    /// Features to build with, separated by commas or spaces
+    #[arg(long, value_name = "FEATURES")]
+    pub features: Option<String>,
+
+    /// How long to capture, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub seconds: Duration,
+    /// Samples per second of CPU time, for each thread [default: 999; 99 in wall mode]
+    #[arg(long, value_name = "HERTZ")]
+    pub frequency: Option<u32>,
+    /// What interrupts the program to take samples
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// What to measure: CPU time, or wall time with waiting included
+    #[arg(long, value_enum, default_value_t = ModeChoice::Cpu)]
+    pub mode: ModeChoice,
+
+    /// Start no load: capture what the program does by itself
+    #[arg(long)]
+    pub no_load: bool,
+    /// Connections of the load, each with one request under way
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub connections: u16,
+    /// How long the service may take until it answers its first request, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    pub ready_timeout: Duration,
+
+    /// Where to write the run [default: target/perfwright/<time>-<program>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How many runs to keep in target/perfwright
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
+    /// Print report.json on stdout instead of the tables
+    #[arg(long)]
+    pub json: bool,
+    /// Open the flamegraph when it is written
+    #[arg(long)]
+    pub open: bool,
+
+    /// Arguments of the program
+    #[arg(last = true, value_name = "ARGS")]
+    pub program_args: Vec<String>,
+}
+
+/// The engines, as the user names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// perf where the kernel permits it, else timer
+    Auto,
+    /// perf task-clock events: the most exact attribution
+    Perf,
+    /// Per-thread CPU timers: cheapest, works everywhere on Linux
+    Timer,
+    /// The pprof crate (setitimer), for other Unix
+    Pprof,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeChoice {
+    /// Time on a CPU
+    Cpu,
+    /// Elapsed time, waiting included
+    Wall,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.1..=86_400.0).contains(&seconds) {
+        return Err("must be between 0.1 and 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,1 @@
+//! The report of a run: what `report.json`, `report.md` and the terminal show.
