@@ -1,5 +1,10 @@
 //! The repository's own commands: those of `cargo perfwright`, and the chores.
 
+mod chores;
+mod install;
+#[path = "../need.rs"]
+mod need;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -20,6 +25,8 @@ struct Xtask {
 enum Command {
     #[command(flatten)]
     Perfwright(perfwright_cli::Command),
+    #[command(flatten)]
+    Chore(chores::Chore),
 }
 
 fn main() -> ExitCode {
@@ -35,5 +42,12 @@ fn main() -> ExitCode {
             };
             perfwright_cli::run(command, &context)
         }
+        Command::Chore(chore) => match chore.run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }

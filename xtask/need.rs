@@ -1,0 +1,96 @@
+// Included by the tests that need more than the Rust toolchain (`#[path]`), and by xtask itself.
+
+use std::{env, fs::OpenOptions, io::Write as _, path::Path, process::Command};
+
+/// The file to which skipped tests add a line each; `cargo xtask test` sets it and counts them.
+pub const SKIPPED: &str = "PERFWRIGHT_SKIPPED_TESTS";
+
+/// Something that a test needs beyond the Rust toolchain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tool {
+    /// Go, whose `go tool pprof` is the second opinion on our profiles.
+    Go,
+    /// `addr2line` of binutils, the second opinion on our symbols.
+    Addr2line,
+    /// The sources of the standard library, from which it is built for targets that are not installed.
+    RustSrc,
+}
+
+impl Tool {
+    /// Every tool.
+    pub const ALL: [Tool; 3] = [Tool::Go, Tool::Addr2line, Tool::RustSrc];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tool::Go => "go",
+            Tool::Addr2line => "addr2line",
+            Tool::RustSrc => "rust-src",
+        }
+    }
+
+    /// How a person installs it.
+    pub fn install_command(self) -> &'static str {
+        match self {
+            Tool::Go => "apt-get install golang-go",
+            Tool::Addr2line => "apt-get install binutils",
+            Tool::RustSrc => "rustup component add rust-src",
+        }
+    }
+
+    /// Whether it is here.
+    pub fn is_present(self) -> bool {
+        match self {
+            Tool::Go => runs("go", "version"),
+            Tool::Addr2line => runs("addr2line", "--version"),
+            Tool::RustSrc => sysroot().is_some_and(|sysroot| {
+                Path::new(&sysroot)
+                    .join("lib/rustlib/src/rust/library/Cargo.toml")
+                    .exists()
+            }),
+        }
+    }
+}
+
+/// Whether the calling test can run. If not, it is counted as skipped, and under CI it fails.
+///
+/// # Panics
+/// If the tool is missing and `CI` is set.
+#[allow(dead_code, reason = "xtask includes this file for the tools alone")]
+pub fn need(tool: Tool) -> bool {
+    if tool.is_present() {
+        return true;
+    }
+    let missing = format!("needs {}: {}", tool.name(), tool.install_command());
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci.is_empty()),
+        "{missing}"
+    );
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    eprintln!("skipped: {test} {missing}");
+    if let Some(path) = env::var_os(SKIPPED) {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        // One short write, so that lines of tests that run at once do not mix.
+        let written =
+            file.and_then(|mut file| file.write_all(format!("{test} {missing}\n").as_bytes()));
+        written.expect("the list of skipped tests can be written");
+    }
+    false
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    Command::new(program)
+        .arg(argument)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// The folder of the toolchain in use.
+pub fn sysroot() -> Option<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .args(["--print", "sysroot"])
+        .output()
+        .ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}

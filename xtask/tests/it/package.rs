@@ -1,0 +1,59 @@
+//! What a user gets: the packages, and a program outside the workspace that embeds them.
+
+use std::{fs, process::Command};
+
+use crate::{cargo, output_of, root, target};
+
+/// The README's embedding example: its first Rust block.
+fn snippet() -> String {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md is there");
+    let (_, rest) = readme
+        .split_once("```rust\n")
+        .expect("README.md shows Rust code");
+    rest.split("```").next().expect("the block ends").to_owned()
+}
+
+/// Packs every published crate and unpacks it again; returns the folder with `NAME-VERSION` folders.
+fn unpacked_packages() -> std::path::PathBuf {
+    let build = target("package");
+    // Only the packages: the program below is what proves that they build.
+    output_of(
+        cargo("package --quiet --workspace --no-verify --allow-dirty --target-dir").arg(&build),
+    );
+    let packages = build.join("package");
+    for package in crate::tidy::published() {
+        let name = format!("{package}-{}", env!("CARGO_PKG_VERSION"));
+        let _ = fs::remove_dir_all(packages.join(&name));
+        output_of(
+            Command::new("tar")
+                .arg("-xzf")
+                .arg(packages.join(format!("{name}.crate")))
+                .arg("-C")
+                .arg(&packages),
+        );
+    }
+    packages
+}
+
+#[test]
+fn the_readme_snippet_builds_and_runs_outside_the_workspace() {
+    let packages = unpacked_packages();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut manifest = format!(
+        "[workspace]\n[package]\nname = \"embedder\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         [dependencies]\nperfwright = \"{version}\"\n[patch.crates-io]\n"
+    );
+    for package in crate::tidy::published() {
+        let path = packages.join(format!("{package}-{version}"));
+        manifest += &format!("{package} = {{ path = {path:?} }}\n");
+    }
+    let folder = target("embedder");
+    fs::create_dir_all(folder.join("src")).expect("a folder");
+    fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
+    fs::write(folder.join("src/main.rs"), snippet()).expect("a file");
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a file");
+
+    let mut build = cargo("run --quiet --target-dir");
+    build.arg(target("embedder-target")).current_dir(&folder);
+    output_of(&mut build);
+}
