@@ -1,2 +1,21 @@
-//! A small web shop.
-fn main() {}
+//! The shop's binary: reads the arguments, serves until a signal, exits 0; 1 if it could not serve.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use shop::{Args, server};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.list_fixes {
+        print!("{}", shop::Fix::list());
+        return ExitCode::SUCCESS;
+    }
+    match server::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The routes, a module for each concern.
+
+mod checkout;
+mod export;
+mod orders;
+mod products;
+mod report;
+
+use axum::Router;
+use axum::routing::{get, post};
+use sqlx::SqlitePool;
+
+use crate::fixes::Fixes;
+
+/// What every request sees.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// Connections to the shop's database.
+    pub pool: SqlitePool,
+    /// The mistakes that are done right in this run.
+    pub fixes: Fixes,
+}
+
+/// The shop's routes over `state`.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/health", get(async || "ok"))
+        .route("/products", get(products::search))
+        .route("/products/{id}", get(products::page))
+        .route("/orders", get(orders::list))
+        .route("/orders/export", get(export::month))
+        .route("/checkout", post(checkout::place_order))
+        .route("/reports/sales", get(report::sales))
+        .with_state(state)
+}
