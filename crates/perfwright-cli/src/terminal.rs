@@ -6,28 +6,20 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::Error;
 use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::ColorChoice;
 
 /// Width used where standard output is no terminal.
 const WIDTH_WITHOUT_TERMINAL: usize = 120;
 /// Verbs of progress lines are right-aligned to this column, as cargo's are.
 const VERB_WIDTH: usize = 12;
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set or TERM is "dumb".
-    #[default]
-    Auto,
-    /// Also into a pipe or a file.
-    Always,
-    /// Plain text.
-    Never,
-}
 
 impl ColorChoice {
     fn enabled(self, is_terminal: bool) -> bool {
@@ -45,7 +37,7 @@ impl ColorChoice {
 
 /// The styles of this program's output; plain text when colours are off.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Paint {
+pub(crate) struct Paint {
     enabled: bool,
 }
 
@@ -244,6 +236,12 @@ impl Terminal {
         self.start(bar, verb, text)
     }
 
+    /// Says why a command failed, from the outermost reason to its cause, and gives its exit code.
+    pub(crate) fn fail(&mut self, error: &Error) -> ExitCode {
+        self.error(format_args!("{error:#}"));
+        ExitCode::FAILURE
+    }
+
     /// Flushes, and returns the first failure to write other than a reader that went away.
     ///
     /// # Errors
@@ -290,7 +288,7 @@ impl Drop for Terminal {
 
 /// Something that is under way and shown on standard error; it vanishes when dropped.
 #[must_use = "a step is shown only while this value lives"]
-pub struct Step {
+pub(crate) struct Step {
     bar: Option<ProgressBar>,
     paint: Paint,
 }
@@ -347,7 +345,7 @@ fn status_line(paint: Paint, verb: &str, text: impl Display) -> String {
 
 /// What a [`Terminal::captured`] was told.
 #[derive(Clone, Default)]
-pub struct Captured {
+pub(crate) struct Captured {
     out: Sink,
     err: Sink,
 }
