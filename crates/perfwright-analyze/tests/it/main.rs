@@ -1,0 +1,6 @@
+//! The questions, asked in the notation of folded stacks.
+
+mod names;
+mod notation;
+mod top;
+mod tree;
