@@ -320,7 +320,7 @@ pub(crate) fn label_text(profile: &Profile, labels: LabelSetId, key: &str) -> Op
 }
 
 /// A tree while it grows: parents before children, but children not yet together.
-struct Grower {
+pub(crate) struct Grower {
     nodes: Vec<Growing>,
     children: IdMap<u64, u32>,
 }
@@ -332,7 +332,7 @@ struct Growing {
 }
 
 impl Grower {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = Growing {
             symbol: SymbolId(0),
             parent: 0,
@@ -346,7 +346,7 @@ impl Grower {
 
     /// The child of this symbol, added if there is none.
     #[inline]
-    fn child(&mut self, parent: u32, symbol: SymbolId) -> u32 {
+    pub(crate) fn child(&mut self, parent: u32, symbol: SymbolId) -> u32 {
         let next = self.nodes.len() as u32;
         let key = u64::from(parent) << 32 | u64::from(symbol.0);
         let node = *self.children.entry(key).or_insert(next);
@@ -370,7 +370,7 @@ impl Grower {
         }
     }
 
-    fn add(&mut self, node: u32, value: i64) {
+    pub(crate) fn add(&mut self, node: u32, value: i64) {
         let sum = &mut self.nodes[node as usize].self_value;
         *sum = sum.saturating_add(value);
     }
@@ -419,7 +419,7 @@ impl Grower {
     }
 
     /// Sums up totals and lays the children of every node side by side, heaviest first.
-    fn finish(self, sample_type: SampleType, symbols: Vec<Symbol>) -> CallTree {
+    pub(crate) fn finish(self, sample_type: SampleType, symbols: Vec<Symbol>) -> CallTree {
         let mut totals: Vec<i64> = self.nodes.iter().map(|node| node.self_value).collect();
         for index in (1..self.nodes.len()).rev() {
             let parent = self.nodes[index].parent as usize;

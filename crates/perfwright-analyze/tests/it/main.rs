@@ -1,5 +1,10 @@
 //! The questions, asked in the notation of folded stacks.
 
+mod diff;
+mod edges;
+mod filter;
+mod invariants;
+mod labels;
 mod names;
 mod notation;
 mod top;
