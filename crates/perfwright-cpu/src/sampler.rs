@@ -1,0 +1,112 @@
+//! The public noun: start, look, stop.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use perfwright_model::Profile;
+
+use crate::audit::Audit;
+use crate::error::StartError;
+use crate::options::{Engine, MAX_FREQUENCY_HZ, Options};
+
+/// There is one SIGPROF, so there is one sampler.
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// What was sampled, and what the sampler says about it.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Sample types `samples`/`count` and `cpu`/`nanoseconds` (wall mode: `wall`/`nanoseconds`), the second
+    /// the default. Locations have an AVMA and a mapping, no frames: the interrupted instruction for the
+    /// leaf, the return address minus one for callers. Pseudo leaves in square brackets have a frame only.
+    pub profile: Profile,
+    /// The same facts that stand in the profile's comments.
+    pub audit: Audit,
+}
+
+/// A running sampler. Use it from any thread; dropping it stops it.
+#[must_use = "sampling stops when the sampler is dropped"]
+pub struct Sampler {
+    running: Box<dyn Running>,
+    engine: Engine,
+}
+
+/// What an engine does once it runs.
+pub(crate) trait Running: Send + Sync {
+    /// What was sampled since the start or the last reset.
+    fn capture(&self, reset: bool) -> Capture;
+    /// Ends sampling; the second time it does nothing. What was sampled can still be captured.
+    fn stop(&self);
+}
+
+impl Sampler {
+    /// Starts sampling all threads of this process.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way and what to do. Nothing is left installed then.
+    pub fn start(options: Options) -> Result<Sampler, StartError> {
+        check(&options)?;
+        if RUNNING.swap(true, Ordering::AcqRel) {
+            return Err(StartError::AlreadyRunning);
+        }
+        let started = start_engine(&options);
+        if started.is_err() {
+            RUNNING.store(false, Ordering::Release);
+        }
+        let (running, engine) = started?;
+        Ok(Sampler { running, engine })
+    }
+
+    /// What was sampled since the start or the last [`Sampler::take`]. Sampling goes on.
+    pub fn snapshot(&self) -> Capture {
+        self.running.capture(false)
+    }
+
+    /// Like [`Sampler::snapshot`], and starts afresh: the next capture begins here.
+    pub fn take(&self) -> Capture {
+        self.running.capture(true)
+    }
+
+    /// Stops, and returns what was sampled since the start or the last [`Sampler::take`].
+    pub fn stop(self) -> Capture {
+        self.running.stop();
+        self.running.capture(true)
+    }
+
+    /// The engine that runs; never [`Engine::Auto`].
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.running.stop();
+        RUNNING.store(false, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sampler")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(options: &Options) -> Result<(), StartError> {
+    match options.frequency_hz {
+        0 => Err(StartError::FrequencyZero),
+        asked if asked > MAX_FREQUENCY_HZ => Err(StartError::FrequencyTooHigh {
+            asked,
+            max: MAX_FREQUENCY_HZ,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn start_engine(options: &Options) -> Result<(Box<dyn Running>, Engine), StartError> {
+    Err(StartError::Unsupported {
+        what: format!("the engine {}", options.engine),
+        help: "CPU sampling needs Unix; on Linux x86-64 or aarch64".into(),
+    })
+}
