@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
 
 /// Runs one command; failures are printed on stderr.
 pub fn run(command: Command, context: &Context) -> ExitCode {
-    let mut terminal = terminal::Terminal::new(context.color);
+    let mut terminal = terminal::Terminal::from_process(context.color);
     let result = match command {
         Command::Profile(args) => profile::run(&args, context, &mut terminal),
         Command::View(command) => view::run(&command, context, &mut terminal),

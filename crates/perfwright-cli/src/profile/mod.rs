@@ -1,6 +1,7 @@
 //! `profile`: build, start, load, capture, write.
 
 pub(crate) mod args;
+mod runs;
 
 use anyhow::Result;
 
