@@ -1,1 +1,93 @@
-//! Profile file formats: pprof and folded stacks, read and written, with limits on hostile input
+//! Bytes to profiles and back: pprof and folded stacks.
+//!
+//! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked) and returns the
+//! [`Profile`](perfwright_model::Profile) with [`Warning`]s about what could not be kept. [`pprof`] and
+//! [`folded`] hold one format each, to be called directly when the format is known, and to write.
+//!
+//! What it will not do: open files, resolve symbols, apply `drop_frames`, or read more than [`Limits`]
+//! allow. Input is hostile until proven otherwise: a broken file gives an [`Error`] with the byte or line
+//! and never a panic or unbounded memory. It builds for wasm32.
+//!
+//! ```
+//! use perfwright_format::{Format, Limits, pprof, read};
+//!
+//! let folded = read(b"main;parse 12\nmain;render 30\n", &Limits::default())?;
+//! assert_eq!(folded.format, Format::Folded);
+//!
+//! let mut bytes = Vec::new();
+//! pprof::write_gzip(&folded.profile, &mut bytes)?;
+//! assert_eq!(read(&bytes, &Limits::default())?.profile.total(0), 42);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod detect;
+mod error;
+pub mod folded;
+mod gunzip;
+mod limits;
+pub mod pprof;
+mod warning;
+mod wire;
+
+use std::borrow::Cow;
+
+use perfwright_model::Profile;
+
+pub use detect::{Format, detect};
+pub use error::{Error, ErrorKind, Place};
+pub use limits::Limits;
+pub use warning::{Warning, WarningKind};
+
+/// What [`read`] returns.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Read {
+    /// The profile.
+    pub profile: Profile,
+    /// The format it was in.
+    pub format: Format,
+    /// What the file says that the profile could not keep, in the order of its first occurrence.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads a profile in any of the formats that this crate knows, gzipped or not.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] with its name for a recognised format that is not read (an ELF file, a
+/// `perf.data`, gperftools' own formats), [`ErrorKind::Unknown`] for bytes that look like nothing known,
+/// and whatever the format's own reader says.
+pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
+    let input = Input::new(bytes, limits)?;
+    let read = match detect::identify(&input.bytes) {
+        Ok(Format::Pprof) => pprof::decode(&input.bytes, limits),
+        Ok(Format::Folded) => folded::parse(&input.bytes, limits),
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| input.place(error))
+}
+
+/// The input without its compression.
+struct Input<'a> {
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Input<'a> {
+    fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
+        let bytes = if gunzip::is_gzip(bytes) {
+            Cow::Owned(gunzip::gunzip(bytes, limits)?)
+        } else {
+            limits.check_len(bytes.len())?;
+            Cow::Borrowed(bytes)
+        };
+        Ok(Self { bytes })
+    }
+
+    /// Says which bytes an error's offset counts.
+    fn place(&self, error: Error) -> Error {
+        match self.bytes {
+            Cow::Borrowed(_) => error,
+            Cow::Owned(_) => error.of_decompressed(),
+        }
+    }
+}
