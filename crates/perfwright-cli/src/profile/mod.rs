@@ -1,7 +1,9 @@
 //! `profile`: build, start, load, capture, write.
 
 pub(crate) mod args;
+mod load;
 mod runs;
+mod target;
 
 use anyhow::Result;
 
