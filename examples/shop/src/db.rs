@@ -14,6 +14,9 @@ use crate::seed::{self, Scale};
 /// Enough for the requests in flight on a few cores, and few enough to keep each connection's cache warm.
 const CONNECTIONS: u32 = 8;
 
+/// More than the file: all connections read the same mapped pages, and none copies them into a cache of its own.
+const MAPPED_BYTES: &str = "268435456";
+
 /// Raised whenever the schema or the seed changes, so that an older `--data` folder is refused.
 const VERSION: i64 = 1;
 
@@ -76,7 +79,8 @@ async fn connect(file: &Path) -> sqlx::Result<SqlitePool> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(5));
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("mmap_size", MAPPED_BYTES);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .test_before_acquire(false);

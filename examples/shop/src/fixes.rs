@@ -12,7 +12,7 @@ pub enum Fix {
     MissingIndex,
     /// The product search compiles its patterns for every request.
     RegexPerRequest,
-    /// Lists are encoded into a JSON tree, and the tree into text.
+    /// Lists are encoded to text, which is read back into a tree and encoded again in its envelope.
     DoubleJson,
     /// The sales report clones the month's sales for each of its breakdowns.
     Clones,
@@ -64,7 +64,7 @@ impl Fix {
                 "GET /products: compile the search patterns once, not per request"
             }
             Fix::DoubleJson => {
-                "GET /products, /orders: encode straight to text, not to a JSON tree first"
+                "GET /products, /orders: encode a list once, not its items first and then the envelope"
             }
             Fix::Clones => {
                 "GET /reports/sales: borrow the sales instead of cloning them per breakdown"

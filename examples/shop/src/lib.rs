@@ -24,6 +24,7 @@ mod model;
 mod month;
 mod respond;
 mod routes;
+mod sales;
 mod search;
 mod seed;
 mod settings;

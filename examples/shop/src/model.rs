@@ -112,27 +112,3 @@ impl FromRow<'_, SqliteRow> for OrderLine {
         })
     }
 }
-
-/// An order line with what the sales report groups it by.
-#[derive(Debug, Clone)]
-pub(crate) struct Sale {
-    pub(crate) category: String,
-    pub(crate) placed_on: String,
-    pub(crate) product: String,
-    pub(crate) region: String,
-    pub(crate) quantity: i64,
-    pub(crate) unit_cents: i64,
-}
-
-impl FromRow<'_, SqliteRow> for Sale {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Sale {
-            category: row.try_get("category")?,
-            placed_on: row.try_get("placed_on")?,
-            product: row.try_get("product")?,
-            region: row.try_get("region")?,
-            quantity: row.try_get("quantity")?,
-            unit_cents: row.try_get("unit_cents")?,
-        })
-    }
-}

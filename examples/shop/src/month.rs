@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 
 /// A month; days compare as text, as SQLite keeps them (`YYYY-MM-DD`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Month {
     year: u16,
     month: u8,
@@ -22,12 +22,12 @@ impl Month {
     }
 
     /// The month's first day.
-    pub(crate) fn first_day(&self) -> String {
+    pub(crate) fn first_day(self) -> String {
         format!("{:04}-{:02}-01", self.year, self.month)
     }
 
     /// The first day that is no longer in the month.
-    pub(crate) fn end(&self) -> String {
+    pub(crate) fn end(self) -> String {
         match self.month {
             12 => format!("{:04}-01-01", self.year + 1),
             month => format!("{:04}-{:02}-01", self.year, month + 1),

@@ -42,7 +42,7 @@ impl Patterns {
         Patterns {
             sku: regex(r"(?i)\b[a-z]{3}-\d{5}\b"),
             bound: regex(r"(?i)\b(?:(under|below)|(over|above))\s+€?(\d{1,6})\b"),
-            word: regex(r"[\p{L}\p{N}]{2,40}"),
+            word: regex(r"[\p{L}\p{N}]+"),
         }
     }
 

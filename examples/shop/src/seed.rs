@@ -6,8 +6,8 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 /// Rows an `INSERT` carries: large enough that its cost is the rows', far below SQLite's 32,766 values.
 const ROWS: usize = 1_000;
 
-/// The seeded orders' days: 2023, 2024 and 2025.
-const DAYS: i64 = 365 + 366 + 365;
+/// The seeded orders' years, the first and the last.
+const YEARS: (i64, i64) = (2021, 2025);
 
 /// How much the shop holds.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +43,17 @@ pub(crate) async fn fill(
 }
 
 async fn settings(transaction: &mut Transaction<'_, Sqlite>) -> sqlx::Result<()> {
-    let taxes = COUNTRIES
-        .iter()
-        .map(|(country, _, tax)| (format!("tax.{country}"), *tax));
-    let others = SETTINGS
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), *value));
-    let rows = taxes.chain(others).collect();
+    let mut rows: Vec<(String, i64)> = DISCOUNT
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    for (index, (country, _, tax)) in (0_i64..).zip(COUNTRIES) {
+        rows.push((format!("tax.{country}"), *tax));
+        rows.push((format!("shipping.cents.{country}"), 495 + 100 * (index % 7)));
+        rows.push((
+            format!("shipping.free_from.{country}"),
+            10_000 + 1_000 * (index % 7),
+        ));
+    }
     insert(transaction, "settings", rows, |row, (name, value)| {
         row.push_bind(name).push_bind(value);
     })
@@ -140,6 +144,7 @@ async fn orders(
     prices: &[i64],
     random: &mut SplitMix,
 ) -> sqlx::Result<()> {
+    let days: i64 = (YEARS.0..=YEARS.1).map(days_in_year).sum();
     let (mut orders, mut lines) = (Vec::new(), Vec::new());
     for id in 1..=scale.orders {
         let mut total_cents = 0;
@@ -161,7 +166,7 @@ async fn orders(
         "orders",
         orders,
         |row, (id, customer, status, total_cents)| {
-            let placed_on = date((id - 1) * DAYS / scale.orders);
+            let placed_on = date((id - 1) * days / scale.orders);
             row.push_bind(id).push_bind(customer).push_bind(placed_on);
             row.push_bind(status).push_bind(total_cents);
         },
@@ -197,14 +202,14 @@ async fn insert<T>(
     Ok(())
 }
 
-/// The day `index` days after 2023-01-01, as `YYYY-MM-DD`; `index` is below [`DAYS`].
+/// The day `index` days after the first of the first year, as `YYYY-MM-DD`.
 fn date(index: i64) -> String {
-    let (year, mut day) = match index {
-        0..365 => (2023, index),
-        365..731 => (2024, index - 365),
-        _ => (2025, index - 731),
-    };
-    let february = if year == 2024 { 29 } else { 28 };
+    let (mut year, mut day) = (YEARS.0, index);
+    while day >= days_in_year(year) {
+        day -= days_in_year(year);
+        year += 1;
+    }
+    let february = days_in_year(year) - 337;
     let mut month = 1;
     for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
         if day < length {
@@ -214,6 +219,11 @@ fn date(index: i64) -> String {
         month += 1;
     }
     format!("{year}-{month:02}-{:02}", day + 1)
+}
+
+/// In the years of the seed, every fourth is a leap year.
+fn days_in_year(year: i64) -> i64 {
+    if year % 4 == 0 { 366 } else { 365 }
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine.
@@ -347,12 +357,8 @@ const COUNTRIES: &[(&str, &str, i64)] = &[
     ("SK", "Central", 2_300),
 ];
 
-const SETTINGS: &[(&str, i64)] = &[
-    ("discount.from_quantity", 3),
-    ("discount.rate", 500),
-    ("shipping.cents", 695),
-    ("shipping.free_from_cents", 15_000),
-];
+/// Five percent off from three pieces on.
+const DISCOUNT: [(&str, i64); 2] = [("discount.from_quantity", 3), ("discount.rate", 500)];
 
 #[cfg(test)]
 mod tests {
@@ -360,19 +366,18 @@ mod tests {
 
     #[test]
     fn days_count_through_the_leap_year() {
-        let days = [0, 31, 58, 59, 364, 365, 365 + 59, 730, 731, DAYS - 1];
+        let days = [0, 31, 58, 59, 364, 365, 3 * 365 + 59, 3 * 365 + 60, 5 * 365];
         assert_eq!(
             days.map(date),
             [
-                "2023-01-01",
-                "2023-02-01",
-                "2023-02-28",
-                "2023-03-01",
-                "2023-12-31",
-                "2024-01-01",
+                "2021-01-01",
+                "2021-02-01",
+                "2021-02-28",
+                "2021-03-01",
+                "2021-12-31",
+                "2022-01-01",
                 "2024-02-29",
-                "2024-12-31",
-                "2025-01-01",
+                "2024-03-01",
                 "2025-12-31",
             ]
         );

@@ -31,10 +31,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         )
     })?;
     let storage = Storage::open(args.data.as_deref(), Scale::FULL, args.fixes()).await?;
-    let state = AppState {
-        pool: storage.pool.clone(),
-        fixes: args.fixes(),
-    };
+    let state = AppState::new(storage.pool.clone(), args.fixes());
     println!("listening on http://{}", listener.local_addr()?);
     let served = serve(listener, state, stop).await;
     storage.close().await?;

@@ -1,4 +1,4 @@
-//! The shop's settings, kept in a table: value added tax by country, shipping, the discount.
+//! The shop's settings, kept in a table: tax and shipping by country, the discount.
 
 use std::collections::HashMap;
 
@@ -29,12 +29,12 @@ impl Settings {
         cents * self.get("discount.rate") / 10_000
     }
 
-    /// What shipping an order worth `cents` costs.
-    pub(crate) fn shipping_cents(&self, cents: i64) -> i64 {
-        if cents >= self.get("shipping.free_from_cents") {
+    /// What shipping an order worth `cents` to `country` costs.
+    pub(crate) fn shipping_cents(&self, country: &str, cents: i64) -> i64 {
+        if cents >= self.get(&format!("shipping.free_from.{country}")) {
             0
         } else {
-            self.get("shipping.cents")
+            self.get(&format!("shipping.cents.{country}"))
         }
     }
 

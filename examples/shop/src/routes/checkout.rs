@@ -150,7 +150,7 @@ fn quote(lines: &[PricedLine], country: &str, settings: &Settings) -> Quote {
     for line in lines {
         quote.add(line, country, settings);
     }
-    quote.shipping_cents = settings.shipping_cents(quote.goods_cents);
+    quote.shipping_cents = settings.shipping_cents(country, quote.goods_cents);
     quote
 }
 
@@ -165,7 +165,7 @@ async fn quote_line_by_line(
         quote.add(line, country, &settings);
     }
     let settings = Settings::load(pool).await?;
-    quote.shipping_cents = settings.shipping_cents(quote.goods_cents);
+    quote.shipping_cents = settings.shipping_cents(country, quote.goods_cents);
     Ok(quote)
 }
 

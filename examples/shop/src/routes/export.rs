@@ -26,7 +26,7 @@ pub(super) async fn month(
     Query(params): Query<ExportParams>,
 ) -> Result<Response, ApiError> {
     let month = Month::parse(&params.month)?;
-    let orders = orders_of(&state.pool, &month).await?;
+    let orders = orders_of(&state.pool, month).await?;
     let archive = if state.fixes.has(Fix::BlockingCall) {
         tokio::task::spawn_blocking(move || compressed_csv(&orders)).await??
     } else {
@@ -67,7 +67,7 @@ impl FromRow<'_, SqliteRow> for ExportedOrder {
     }
 }
 
-async fn orders_of(pool: &SqlitePool, month: &Month) -> sqlx::Result<Vec<ExportedOrder>> {
+async fn orders_of(pool: &SqlitePool, month: Month) -> sqlx::Result<Vec<ExportedOrder>> {
     const QUERY: &str = "
         SELECT orders.id, placed_on, status, total_cents, name, email, country
         FROM orders JOIN customers ON customers.id = customer_id
@@ -80,28 +80,32 @@ async fn orders_of(pool: &SqlitePool, month: &Month) -> sqlx::Result<Vec<Exporte
 }
 
 fn compressed_csv(orders: &[ExportedOrder]) -> std::io::Result<Vec<u8>> {
-    let mut csv = GzEncoder::new(Vec::new(), Compression::best());
-    writeln!(
-        csv,
-        "order,placed_on,status,total_eur,customer,email,country"
-    )?;
+    let mut archive = GzEncoder::new(Vec::new(), Compression::best());
+    archive.write_all(csv(orders).as_bytes())?;
+    archive.finish()
+}
+
+fn csv(orders: &[ExportedOrder]) -> String {
+    let mut csv = "order,placed_on,status,total_eur,customer,email,country\n".to_owned();
     for order in orders {
-        write!(csv, "{},{},{},", order.id, order.placed_on, order.status)?;
-        write!(
-            csv,
-            "{}.{:02},",
-            order.total_cents / 100,
-            order.total_cents % 100
-        )?;
-        writeln!(
-            csv,
-            "{},{},{}",
-            quoted(&order.customer),
-            quoted(&order.email),
-            order.country
-        )?;
+        let total_eur = format!("{}.{:02}", order.total_cents / 100, order.total_cents % 100);
+        let (customer, email) = (quoted(&order.customer), quoted(&order.email));
+        let fields = [
+            &order.placed_on,
+            &order.status,
+            &total_eur,
+            &customer,
+            &email,
+            &order.country,
+        ];
+        csv.push_str(&order.id.to_string());
+        for field in fields {
+            csv.push(',');
+            csv.push_str(field);
+        }
+        csv.push('\n');
     }
-    csv.finish()
+    csv
 }
 
 fn quoted(field: &str) -> String {

@@ -11,14 +11,25 @@ use axum::routing::{get, post};
 use sqlx::SqlitePool;
 
 use crate::fixes::Fixes;
+use crate::sales::SalesByMonth;
 
 /// What every request sees.
 #[derive(Debug, Clone)]
 pub struct AppState {
-    /// Connections to the shop's database.
-    pub pool: SqlitePool,
-    /// The mistakes that are done right in this run.
-    pub fixes: Fixes,
+    pool: SqlitePool,
+    fixes: Fixes,
+    sales: SalesByMonth,
+}
+
+impl AppState {
+    /// The shop on the database behind `pool`, with the mistakes of `fixes` done right.
+    pub fn new(pool: SqlitePool, fixes: Fixes) -> Self {
+        AppState {
+            pool,
+            fixes,
+            sales: SalesByMonth::default(),
+        }
+    }
 }
 
 /// The shop's routes over `state`.

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
-use sqlx::SqlitePool;
 
 use crate::error::ApiError;
 use crate::fixes::Fix;
-use crate::model::Sale;
 use crate::month::Month;
 use crate::routes::AppState;
+use crate::sales::Sale;
 
 const BEST_SELLERS: usize = 20;
 
@@ -43,28 +42,13 @@ pub(super) async fn sales(
     Query(params): Query<ReportParams>,
 ) -> Result<Json<SalesReport>, ApiError> {
     let month = Month::parse(&params.month)?;
-    let sales = sales_of(&state.pool, &month).await?;
+    let sales = state.sales.of(month, &state.pool).await?;
     let report = if state.fixes.has(Fix::Clones) {
         summarize(params.month, &sales)
     } else {
-        summarize_owned(params.month, sales)
+        summarize_owned(params.month, sales.to_vec())
     };
     Ok(Json(report))
-}
-
-async fn sales_of(pool: &SqlitePool, month: &Month) -> sqlx::Result<Vec<Sale>> {
-    const QUERY: &str = "
-        SELECT category, placed_on, products.name AS product, region, quantity, unit_cents
-        FROM orders
-        JOIN customers ON customers.id = customer_id
-        JOIN order_lines ON order_id = orders.id
-        JOIN products ON products.id = product_id
-        WHERE placed_on >= ? AND placed_on < ?";
-    sqlx::query_as(QUERY)
-        .bind(month.first_day())
-        .bind(month.end())
-        .fetch_all(pool)
-        .await
 }
 
 fn summarize(month: String, sales: &[Sale]) -> SalesReport {
