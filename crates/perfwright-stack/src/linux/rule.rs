@@ -38,6 +38,12 @@ pub(crate) struct Offsets {
 }
 
 impl Rule {
+    /// True where nothing but the call itself has moved the stack pointer.
+    pub(crate) fn is_untouched_stack(self) -> bool {
+        let word = if cfg!(target_arch = "aarch64") { 0 } else { 8 };
+        matches!(self, Rule::Offset(o) if !o.from_fp && o.cfa == word && o.fp == SAME)
+    }
+
     /// True where the frame pointer register points at a frame record, so that a plain walk works.
     pub(crate) fn has_frame_pointer(self) -> bool {
         match self {

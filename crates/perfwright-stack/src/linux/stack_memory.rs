@@ -16,12 +16,19 @@ pub(crate) enum ReadError {
 /// Words of a stack by AVMA.
 pub(crate) trait StackMemory {
     fn read(&self, avma: u64) -> Result<u64, ReadError>;
+
+    /// Two words: a frame record.
+    #[inline(always)]
+    fn read_pair(&self, avma: u64) -> Result<(u64, u64), ReadError> {
+        Ok((self.read(avma)?, self.read(avma.wrapping_add(8))?))
+    }
 }
 
-fn check(avma: u64, low: u64, high: u64) -> Result<(), ReadError> {
+#[inline(always)]
+fn check(avma: u64, bytes: u64, low: u64, high: u64) -> Result<(), ReadError> {
     if avma & 7 != 0 || avma < low {
         Err(ReadError::Nonsense)
-    } else if avma >= high || high - avma < 8 {
+    } else if avma >= high || high - avma < bytes {
         Err(ReadError::Beyond)
     } else {
         Ok(())
@@ -65,16 +72,32 @@ impl LiveStack {
     }
 }
 
+impl LiveStack {
+    #[inline(always)]
+    fn check(&self, avma: u64, bytes: u64) -> Result<*const u64, ReadError> {
+        check(avma, bytes, self.bounds.low, self.bounds.high)?;
+        let last = avma + (bytes - 1);
+        if last >= self.probed.get() && !self.probe_to(last) {
+            return Err(ReadError::Beyond);
+        }
+        Ok(std::ptr::with_exposed_provenance(avma as usize))
+    }
+}
+
 impl StackMemory for LiveStack {
     #[inline(always)]
     fn read(&self, avma: u64) -> Result<u64, ReadError> {
-        check(avma, self.bounds.low, self.bounds.high)?;
-        if avma >= self.probed.get() && !self.probe_to(avma) {
-            return Err(ReadError::Beyond);
-        }
-        // SAFETY: avma is aligned and inside the bounds, which `new`'s contract says are this thread's live stack (or
-        // which the kernel has just found readable). Volatile, because the frames in it belong to other code.
-        Ok(unsafe { std::ptr::with_exposed_provenance::<u64>(avma as usize).read_volatile() })
+        let word = self.check(avma, 8)?;
+        // SAFETY: aligned and inside the bounds, which `new`'s contract says are this thread's live stack (or which the
+        // kernel has just found readable). Volatile, because the frames in it belong to other code.
+        Ok(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn read_pair(&self, avma: u64) -> Result<(u64, u64), ReadError> {
+        let word = self.check(avma, 16)?;
+        // SAFETY: as in `read`, for both words.
+        Ok(unsafe { (word.read_volatile(), word.add(1).read_volatile()) })
     }
 }
 
@@ -106,22 +129,54 @@ fn is_readable(avma: u64) -> bool {
 /// As for [`walk`](crate::walk()): `regs` are of the calling thread, interrupted by the signal being handled, and `bounds`
 /// are what [`CodeMap::stack_bounds`](crate::CodeMap::stack_bounds) said for `regs.sp`.
 pub unsafe fn copy_stack(regs: &Regs, bounds: StackBounds, out: &mut [u8]) -> usize {
-    let low = StackBounds {
-        low: regs.sp.max(bounds.low),
-        ..bounds
-    };
-    // SAFETY: passed on from the caller.
-    let stack = unsafe { LiveStack::new(low) };
-    let mut copied = 0;
-    for (word, avma) in out
-        .chunks_exact_mut(8)
-        .zip((regs.sp..bounds.high).step_by(8))
-    {
-        let Ok(value) = stack.read(avma) else { break };
-        word.copy_from_slice(&value.to_ne_bytes());
-        copied += 8;
+    if regs.sp & 7 != 0 || regs.sp < bounds.low || regs.sp >= bounds.high {
+        return 0;
     }
-    copied
+    let wanted = (out.len() as u64).min(bounds.high - regs.sp) & !7;
+    // SAFETY: passed on from the caller.
+    let stack = unsafe {
+        LiveStack::new(StackBounds {
+            low: regs.sp,
+            ..bounds
+        })
+    };
+    let readable = match bounds.probe && wanted > 0 && !stack.probe_to(regs.sp + wanted - 1) {
+        true => wanted.min(stack.probed.get() - regs.sp),
+        false => wanted,
+    };
+    // SAFETY: the bytes from the stack pointer on are inside the bounds, found readable where that wasn't known, and not
+    // part of `out`, which is no frame of the interrupted code; `out` holds `wanted` bytes.
+    unsafe { copy_words(regs.sp, out.as_mut_ptr(), readable / 8) };
+    readable as usize
+}
+
+/// The frames belong to other code, so they are read in a way the compiler can't reason about.
+///
+/// # Safety
+/// `words` words can be read at `avma` and written to `out`.
+unsafe fn copy_words(avma: u64, out: *mut u8, words: u64) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the string move reads and writes just these words; the direction flag is clear by the ABI (and the kernel
+    // clears it on entry to a handler).
+    unsafe {
+        std::arch::asm!(
+            "rep movsq",
+            inout("rcx") words => _,
+            inout("rsi") avma => _,
+            inout("rdi") out => _,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for index in 0..words as usize {
+        let word = std::ptr::with_exposed_provenance::<u64>(avma as usize).wrapping_add(index);
+        // SAFETY: the caller vouches for both.
+        unsafe {
+            out.cast::<u64>()
+                .add(index)
+                .write_unaligned(word.read_volatile())
+        };
+    }
 }
 
 /// A stack copied by [`copy_stack`].
@@ -134,6 +189,7 @@ impl StackMemory for CopiedStack<'_> {
     fn read(&self, avma: u64) -> Result<u64, ReadError> {
         check(
             avma,
+            8,
             self.low,
             self.low.saturating_add(self.bytes.len() as u64),
         )?;

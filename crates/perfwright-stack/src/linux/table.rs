@@ -1,8 +1,8 @@
 //! The compact unwind table of one module: what `.eh_frame` says, reduced to five bytes a row.
 //!
 //! `.eh_frame` is a program per function that has to be run to know anything; a signal handler can't do that. So it is
-//! run once, off the hot path, and what a stack walk needs of each row is kept: where it starts, and which of at most
-//! 256 distinct rules holds from there. (Linux's ORC unwinder is built on the same thought.)
+//! run once, off the hot path, and what a stack walk needs of each row is kept: where it starts, and which of a few
+//! hundred distinct rules holds from there. (Linux's ORC unwinder is built on the same thought.)
 
 use super::rule::{Registers, Rule};
 use gimli::{
@@ -15,8 +15,12 @@ use std::ops::Range;
 /// Code is judged in blocks of this many bytes (as a power of two) by the bitmap of framed code. Tuned on a service of
 /// 30,000 functions: 256 bytes make the bitmap 1/2,048 of the code, and one assembly function spoils few neighbours.
 const BLOCK_SHIFT: u32 = 8;
+/// Rows are found by the page of code they are in (as a power of two of bytes), then by binary search.
+const PAGE_SHIFT: u32 = 12;
 /// A gap between two functions below this many bytes is padding: whatever is said of it is never asked.
 const PADDING_BYTES: u32 = 16;
+/// Stands for any rule that isn't among the 255 commonest.
+const RARE: u8 = u8::MAX;
 /// More rows than any real program has (20 MB of table): a bound for corrupt input.
 const MAX_ROWS: usize = 4 << 20;
 
@@ -34,8 +38,13 @@ pub(crate) struct EhFrameInput<'a> {
 pub(crate) struct UnwindTable {
     /// Where each row starts; ascending.
     starts: Box<[u32]>,
-    /// Index into `rules` for each row.
+    /// For each page of code, how many rows start before it: bounds the search to a few cache lines.
+    pages: Box<[u32]>,
+    /// Index into `rules` for each row; [`RARE`] says to look in `rare`.
     ids: Box<[u8]>,
+    /// Row and index of its rule, for the few rows whose rule isn't among the 255 commonest; ascending.
+    rare: Box<[(u32, u16)]>,
+    /// The commonest first.
     rules: Box<[Rule]>,
     /// One bit a block: every function in it sets up a frame pointer.
     framed: Box<[u64]>,
@@ -54,16 +63,33 @@ impl UnwindTable {
     /// The rule at a relative address.
     #[inline]
     pub(crate) fn rule(&self, relative: u32) -> Rule {
-        let after = self.starts.partition_point(|start| *start <= relative);
-        let id = after.checked_sub(1).and_then(|row| self.ids.get(row));
-        id.and_then(|id| self.rules.get(usize::from(*id)))
-            .copied()
-            .unwrap_or(Rule::Unknown)
+        let page = (relative >> PAGE_SHIFT) as usize;
+        let before = |page: usize| self.pages.get(page).map(|rows| *rows as usize);
+        let (first, end) = match (before(page), before(page + 1)) {
+            (Some(first), Some(end)) => (first, end),
+            _ => return Rule::Unknown,
+        };
+        let rows = self.starts.get(first..end).unwrap_or_default();
+        let after = first + rows.partition_point(|start| *start <= relative);
+        let rule = after.checked_sub(1).and_then(|row| self.row_rule(row));
+        rule.unwrap_or(Rule::Unknown)
+    }
+
+    #[inline]
+    fn row_rule(&self, row: usize) -> Option<Rule> {
+        let index = match *self.ids.get(row)? {
+            RARE => {
+                let place = self.rare.binary_search_by_key(&row, |rare| rare.0 as usize);
+                self.rare.get(place.ok()?)?.1
+            }
+            id => u16::from(id),
+        };
+        self.rules.get(usize::from(index)).copied()
     }
 
     /// True if every function of the block around this address sets up a frame pointer. For a return address that
     /// settles it without a search: calls are made with the frame in place, never in a prologue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_framed_block(&self, relative: u32) -> bool {
         let block = relative >> BLOCK_SHIFT;
         match self.framed.get((block / 64) as usize) {
@@ -83,7 +109,9 @@ impl UnwindTable {
 
     pub(crate) fn heap_bytes(&self) -> usize {
         size_of_val(&*self.starts)
+            + size_of_val(&*self.pages)
             + size_of_val(&*self.ids)
+            + size_of_val(&*self.rare)
             + size_of_val(&*self.rules)
             + size_of_val(&*self.framed)
     }
@@ -170,7 +198,7 @@ impl Builder {
         if first > last {
             return;
         }
-        let mut has_frame = false;
+        let (mut has_frame, mut rules) = (false, 0_u32);
         if fde.is_signal_trampoline() {
             self.push(first, Rule::Signal);
         } else if let Ok(mut table) = fde.rows(section, bases, context) {
@@ -180,6 +208,7 @@ impl Builder {
                     Ok(Some(row)) if row.start_address() < row.end_address() => {
                         let rule = self.registers.rule(row);
                         has_frame |= rule.has_frame_pointer();
+                        rules += 1 + u32::from(!rule.is_untouched_stack());
                         let at = self.relative(row.start_address()).unwrap_or(last);
                         reached = self.relative(row.end_address()).unwrap_or(last);
                         self.push(at, rule);
@@ -194,7 +223,10 @@ impl Builder {
             }
         }
         self.push(last + 1, Rule::Unknown);
-        self.count(first, last, has_frame);
+        // A function that never touches its stack makes no calls: no return address lies in it, and it needs no frame.
+        if rules != 1 {
+            self.count(first, last, has_frame);
+        }
     }
 
     fn relative(&self, svma: u64) -> Option<u32> {
@@ -239,48 +271,41 @@ impl Builder {
     fn finish(mut self) -> UnwindTable {
         self.rows.sort_unstable();
         let rows = merged(&self.rows);
-        let (short, rules) = self.commonest_rules(&rows);
-        let framed = self
-            .framed_blocks
-            .iter()
-            .zip(&self.other_blocks)
-            .map(|(yes, no)| yes & !no);
+        let (rank, rules) = self.rules_by_use(&rows);
+        let rank = |row: &u64| rank[usize::from(*row as u16)];
+        let rare =
+            |(row, rank): (usize, u16)| (rank >= u16::from(RARE)).then_some((row as u32, rank));
+        let starts: Box<[u32]> = rows.iter().map(|row| (row >> 16) as u32).collect();
+        let blocks = self.framed_blocks.iter().zip(&self.other_blocks);
         UnwindTable {
-            starts: rows.iter().map(|row| (row >> 16) as u32).collect(),
+            pages: pages(&starts),
+            starts,
             ids: rows
                 .iter()
-                .map(|row| short[usize::from(*row as u16)])
+                .map(|row| u8::try_from(rank(row)).unwrap_or(RARE))
                 .collect(),
+            rare: rows.iter().map(rank).enumerate().filter_map(rare).collect(),
             rules,
-            framed: framed.collect(),
+            framed: blocks.map(|(yes, no)| yes & !no).collect(),
             functions: self.functions,
             framed_functions: self.framed_functions,
         }
     }
 
-    /// Maps each rule to a byte. A program without frame pointers can have more than 256 distinct rules; then the rarest
-    /// become [`Rule::Complex`], which costs those few rows a copy of the stack but nothing else.
-    fn commonest_rules(&self, rows: &[u64]) -> (Vec<u8>, Box<[Rule]>) {
+    /// The rules in order of use, and the place of each in that order. A program without frame pointers has several
+    /// hundred, but nearly all rows use the first few dozen.
+    fn rules_by_use(&self, rows: &[u64]) -> (Vec<u16>, Box<[Rule]>) {
         let mut uses = vec![0_u32; self.rules.len()];
         for row in rows {
             uses[usize::from(*row as u16)] += 1;
         }
-        let mut order: Vec<usize> = (1..self.rules.len()).collect();
+        let mut order: Vec<usize> = (0..self.rules.len()).collect();
         order.sort_by_key(|id| std::cmp::Reverse(uses[*id]));
-        let mut rules = vec![Rule::Unknown, Rule::Complex];
-        let mut short = vec![1_u8; self.rules.len()];
-        short[0] = 0;
-        for id in order
-            .into_iter()
-            .filter(|id| self.rules[*id] != Rule::Complex && uses[*id] > 0)
-        {
-            let Ok(byte) = u8::try_from(rules.len()) else {
-                break;
-            };
-            short[id] = byte;
-            rules.push(self.rules[id]);
+        let mut rank = vec![0; self.rules.len()];
+        for (place, id) in order.iter().enumerate() {
+            rank[*id] = place as u16;
         }
-        (short, rules.into())
+        (rank, order.iter().map(|id| self.rules[*id]).collect())
     }
 }
 
@@ -300,4 +325,20 @@ fn merged(rows: &[u64]) -> Vec<u64> {
         }
     }
     out
+}
+
+/// How many rows start before each page, up to one page past the last row.
+fn pages(starts: &[u32]) -> Box<[u32]> {
+    let last = starts.last().map_or(0, |start| start >> PAGE_SHIFT);
+    let mut row = 0;
+    let before = |page: u32| {
+        while starts
+            .get(row)
+            .is_some_and(|start| start >> PAGE_SHIFT < page)
+        {
+            row += 1;
+        }
+        row as u32
+    };
+    (0..=last + 1).map(before).collect()
 }
