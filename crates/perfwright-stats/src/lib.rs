@@ -1,1 +1,24 @@
-//! Statistics for performance comparisons: paired log-ratios, bootstrap intervals, false discovery rates, change points
+//! Statistics for performance comparisons.
+//!
+//! Three questions, each with the function that answers it:
+//! * How sure is a share of a profile, and do two profiles differ? [`Share`], [`Share::compare`], and
+//!   [`false_discovery_rates`] over all functions of a table.
+//! * How many equal samples are these weighted ones worth? [`effective_count`].
+//! * By how much does one program differ from another, measured in turns? [`paired::log_ratio`].
+//!
+//! Everything is pure and deterministic: what draws random numbers takes a seed.
+//!
+//! What it will not do: tell variation between runs from a difference between programs. A profile is one run,
+//! and its samples only carry the error of sampling it; two runs of the same program under another load differ
+//! for real. Repeat the runs, in turns, and ask [`paired::log_ratio`].
+
+mod discovery;
+mod normal;
+pub mod paired;
+mod rng;
+mod share;
+
+pub use discovery::false_discovery_rates;
+pub use normal::two_sided_p;
+pub use rng::Rng;
+pub use share::{Comparison, Share, effective_count, effective_count_of_groups};
