@@ -1,5 +1,66 @@
-//! An embeddable profiling toolkit: CPU profiles with flamegraphs, always on, in a few lines
+//! An embeddable profiling toolkit: CPU profiles with flamegraphs, always on, in a few lines.
+//!
+//! One line at the top of `main`:
+//!
+//! ```no_run
+//! fn main() {
+//!     let _profiler = perfwright::start();
+//!     // ... the service ...
+//! }
+//! ```
+//!
+//! From then on the process samples itself, 99 times per second of CPU time and thread, for as long as
+//! the value lives. [`Profiler::cpu`] is a snapshot of what was seen so far, [`Profiler::write`] puts it
+//! into files. `cargo perfwright profile` starts such a program, takes over with a finer engine, and
+//! shows where the time went; the program needs nothing else for that.
+//!
+//! Labels tell samples apart, by route, tenant or whatever matters:
+//!
+//! ```
+//! let total: u64 = perfwright::with_label("job", "sum", || (1..1_000).sum());
+//! # assert_eq!(total, 499_500);
+//! ```
+//!
+//! # What it costs
+//! - CPU: each sample interrupts the thread for a few microseconds; at 99 Hz that is well under 1 %.
+//!   A thread that does nothing is never interrupted. One thread more wakes a few times per second to
+//!   collect.
+//! - Memory: bounded by [`Options::max_memory_bytes`] (64 MiB at most by default, a few MiB in practice),
+//!   whatever the traffic and however long it runs. Beyond it new stacks are counted together and said
+//!   to be so.
+//! - Names are resolved when a profile is written, not while sampling; [`Profiler::cpu`] resolves none.
+//!
+//! # What it will not do
+//! Fail or panic over profiling: [`start`] returns a value in any case, says on standard error what could
+//! not be had, and [`Profiler::status`] says it again. It opens no port, writes no file that was not asked
+//! for, and uses `SIGPROF` alone; a program that uses that itself is left alone.
+//!
+//! # Features
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `symbolize` | yes | names, files and lines in what [`Profiler::write`] writes |
+//! | `flamegraph` | no | [`Profiler::write`] draws `cpu.svg` |
+//! | `pprof-engine` | no | [`Engine::PprofRs`] on Linux as well |
 
+#[cfg(unix)]
+mod agent;
 #[cfg(unix)]
 #[doc(hidden)]
 pub mod control;
+#[cfg(unix)]
+mod exit;
+mod output;
+mod profiler;
+mod recorder;
+
+pub use output::WriteError;
+pub use perfwright_analyze as analyze;
+pub use perfwright_context::{Guard, label, with_label};
+pub use perfwright_cpu::{self as cpu, Audit, Capture, Engine, Mode, Options, StartError};
+#[cfg(feature = "flamegraph")]
+pub use perfwright_flamegraph as flamegraph;
+pub use perfwright_format as format;
+pub use perfwright_model as model;
+#[cfg(feature = "symbolize")]
+pub use perfwright_symbolize as symbolize;
+pub use profiler::{Builder, Profiler, Status, start};

@@ -1,0 +1,184 @@
+//! The public noun: a profiler that runs while its value lives.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use perfwright_cpu::{Capture, Engine, Mode, Options, StartError};
+
+use crate::output::{self, WriteError};
+use crate::recorder::Recorder;
+
+/// Starts the always-on profiler with its defaults: CPU time at 99 Hz.
+///
+/// It never fails: where nothing can be sampled, that is said once on standard error and in
+/// [`Profiler::status`], and the program goes on.
+pub fn start() -> Profiler {
+    Profiler::builder().start_or_explain()
+}
+
+/// A profiler of this process. Dropping it ends sampling.
+#[derive(Debug)]
+#[must_use = "sampling ends when the profiler is dropped: write `let _profiler = perfwright::start();`"]
+pub struct Profiler {
+    recorder: Arc<Recorder>,
+    not_running: Option<String>,
+}
+
+/// How a profiler is to sample.
+///
+/// ```no_run
+/// use perfwright::{Engine, Profiler};
+///
+/// # fn main() -> Result<(), perfwright::StartError> {
+/// let profiler = Profiler::builder().frequency_hz(199).engine(Engine::Timer).start()?;
+/// # drop(profiler);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct Builder {
+    options: Options,
+    controllable: bool,
+}
+
+/// Whether a profiler samples, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The engine that samples now; `None`: nothing does.
+    pub engine: Option<Engine>,
+    /// Whether a command such as `cargo perfwright profile` ordered the capture that runs now.
+    pub commanded: bool,
+    /// Why the always-on sampler did not start.
+    pub problem: Option<String>,
+}
+
+impl Profiler {
+    /// Settings to change before the start.
+    pub fn builder() -> Builder {
+        Builder {
+            options: always_on_options(),
+            controllable: true,
+        }
+    }
+
+    /// What was sampled since the start or the last [`Profiler::take_cpu`]; sampling goes on. `None`
+    /// while nothing is sampled. The profile holds addresses; [`Profiler::write`] resolves them.
+    pub fn cpu(&self) -> Option<Capture> {
+        self.recorder.snapshot()
+    }
+
+    /// Like [`Profiler::cpu`], and begins anew, for one profile per minute or hour. `None` also while a
+    /// command's capture runs: its samples are the command's.
+    pub fn take_cpu(&self) -> Option<Capture> {
+        self.recorder.take()
+    }
+
+    /// Writes a snapshot into `folder`, which is made if absent: `cpu.pb.gz` (pprof), `cpu.folded`, and
+    /// `cpu.svg` with the feature `flamegraph`. Each file appears complete or not at all.
+    ///
+    /// Resolving names takes CPU time and memory for a moment; do it off the request path.
+    ///
+    /// # Errors
+    /// [`WriteError::NotRunning`] while nothing is sampled, else the file that could not be written.
+    pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), WriteError> {
+        let capture = self.cpu().ok_or_else(|| WriteError::NotRunning {
+            why: self
+                .not_running
+                .clone()
+                .unwrap_or_else(|| "nothing is sampled now".to_owned()),
+        })?;
+        output::write_capture(capture, folder.as_ref())
+    }
+
+    /// Whether it samples.
+    pub fn status(&self) -> Status {
+        let (engine, commanded) = self.recorder.running();
+        Status {
+            engine,
+            commanded,
+            problem: self.not_running.clone(),
+        }
+    }
+}
+
+impl Drop for Profiler {
+    fn drop(&mut self) {
+        self.recorder.close();
+    }
+}
+
+impl Builder {
+    /// Samples per second of CPU time and thread; 99 by default.
+    pub fn frequency_hz(mut self, frequency_hz: u32) -> Builder {
+        self.options = self.options.frequency_hz(frequency_hz);
+        self
+    }
+
+    /// What interrupts threads for a sample. By default [`Engine::Timer`] on Linux, whose cost is fit
+    /// for always-on use; a short capture is more exact with [`Engine::Auto`].
+    pub fn engine(mut self, engine: Engine) -> Builder {
+        self.options = self.options.engine(engine);
+        self
+    }
+
+    /// CPU time, or wall time with waiting included.
+    pub fn mode(mut self, mode: Mode) -> Builder {
+        self.options = self.options.mode(mode);
+        self
+    }
+
+    /// All of the sampler's options at once.
+    pub fn options(mut self, options: Options) -> Builder {
+        self.options = options;
+        self
+    }
+
+    /// Whether `cargo perfwright profile` may take captures of this program when it started it; yes by
+    /// default. It can only with the environment variable that it sets.
+    pub fn controllable(mut self, controllable: bool) -> Builder {
+        self.controllable = controllable;
+        self
+    }
+
+    /// Starts sampling.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is in the way and what to do.
+    pub fn start(self) -> Result<Profiler, StartError> {
+        let (recorder, started) = self.launch();
+        started.map(|()| Profiler {
+            recorder,
+            not_running: None,
+        })
+    }
+
+    fn start_or_explain(self) -> Profiler {
+        let (recorder, started) = self.launch();
+        let not_running = started.err().map(|error| error.to_string());
+        if let Some(why) = &not_running {
+            eprintln!("perfwright: failed to {why}; the program goes on without profiles");
+        }
+        Profiler {
+            recorder,
+            not_running,
+        }
+    }
+
+    fn launch(self) -> (Arc<Recorder>, Result<(), StartError>) {
+        let recorder = Arc::new(Recorder::new(self.options));
+        #[cfg(unix)]
+        if self.controllable && crate::agent::attach(&recorder) {
+            return (recorder, Ok(()));
+        }
+        let started = recorder.start_always_on();
+        (recorder, started)
+    }
+}
+
+fn always_on_options() -> Options {
+    match cfg!(target_os = "linux") {
+        true => Options::new().engine(Engine::Timer),
+        false => Options::new(),
+    }
+}

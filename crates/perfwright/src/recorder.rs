@@ -1,0 +1,192 @@
+//! The one sampler of the process, and whose it is at the moment.
+//!
+//! ```text
+//!            start_always_on           begin(order)
+//!      Off ------------------> AlwaysOn ----------> Commanded
+//!       |                          ^                 |  |
+//!       |       begin(order)       | end / abandon   |  |
+//!       +--------------------------+-----------------+  |
+//!                                                       v
+//!      any state ---- close (drop, or the process exits) ----> Closed
+//! ```
+//!
+//! Leaving `Commanded` by `end` or `close` writes what was captured to the order's file.
+
+use std::fmt;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use perfwright_cpu::{Capture, Engine, Options, Sampler, StartError};
+
+use crate::output::{WriteError, write_raw};
+
+/// How long a process that exits waits for another thread that is just writing the profile.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
+
+/// The sampler and its state; shared by the profiler, the control thread and the exit hook.
+pub(crate) struct Recorder {
+    always_on: Options,
+    phase: Mutex<Phase>,
+}
+
+enum Phase {
+    Off,
+    AlwaysOn(Sampler),
+    Commanded { sampler: Sampler, out: PathBuf },
+    Closed,
+}
+
+impl Recorder {
+    /// A recorder that samples nothing yet.
+    pub(crate) fn new(always_on: Options) -> Recorder {
+        Recorder {
+            always_on,
+            phase: Mutex::new(Phase::Off),
+        }
+    }
+
+    /// Starts the always-on sampler.
+    pub(crate) fn start_always_on(&self) -> Result<(), StartError> {
+        let mut phase = self.lock();
+        if let Phase::Off = *phase {
+            *phase = Phase::AlwaysOn(Sampler::start(self.always_on.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Starts a commanded capture in place of the always-on sampler, which resumes if that fails.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "the control thread is Unix only")
+    )]
+    pub(crate) fn begin(&self, options: Options, out: &Path) -> Result<Engine, String> {
+        let mut phase = self.lock();
+        match *phase {
+            Phase::Closed => {
+                return Err("start a capture: the program has dropped its profiler".into());
+            }
+            Phase::Commanded { .. } => return Err("start a capture: one is already running".into()),
+            Phase::Off | Phase::AlwaysOn(_) => {}
+        }
+        // The sampler in it stops here: two at once are an error.
+        *phase = Phase::Off;
+        match Sampler::start(options) {
+            Ok(sampler) => {
+                let engine = sampler.engine();
+                *phase = Phase::Commanded {
+                    sampler,
+                    out: out.to_owned(),
+                };
+                Ok(engine)
+            }
+            Err(error) => {
+                *phase = self.resumed();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Ends the commanded capture and writes it.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "the control thread is Unix only")
+    )]
+    pub(crate) fn end(&self) -> Result<(), String> {
+        let mut phase = self.lock();
+        if !matches!(*phase, Phase::Commanded { .. }) {
+            return Err("stop the capture: none is running".into());
+        }
+        let written = finish(mem::replace(&mut *phase, Phase::Off));
+        *phase = self.resumed();
+        written.map_err(|error| error.to_string())
+    }
+
+    /// Drops a commanded capture whose command is gone.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "the control thread is Unix only")
+    )]
+    pub(crate) fn abandon(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Commanded { .. }) {
+            *phase = Phase::Off;
+            *phase = self.resumed();
+        }
+    }
+
+    /// Ends sampling for good; a commanded capture is written.
+    pub(crate) fn close(&self) {
+        let mut phase = self.lock();
+        // The command misses the file and says so; there is nobody else to tell.
+        let _ = finish(mem::replace(&mut *phase, Phase::Closed));
+    }
+
+    /// [`Recorder::close`] for the exit hook: gives up rather than wait for a lock that its own thread
+    /// may hold (a signal handler that called `exit`).
+    #[cfg_attr(not(unix), expect(dead_code, reason = "the exit hook is Unix only"))]
+    pub(crate) fn close_at_exit(&self) {
+        let begin = Instant::now();
+        while begin.elapsed() < EXIT_WAIT {
+            match self.phase.try_lock() {
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+                Err(TryLockError::Poisoned(_)) => return,
+                Ok(mut phase) => {
+                    let _ = finish(mem::replace(&mut *phase, Phase::Closed));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A snapshot of whichever sampler runs.
+    pub(crate) fn snapshot(&self) -> Option<Capture> {
+        match &*self.lock() {
+            Phase::AlwaysOn(sampler) | Phase::Commanded { sampler, .. } => Some(sampler.snapshot()),
+            Phase::Off | Phase::Closed => None,
+        }
+    }
+
+    /// The always-on sampler's capture, which begins anew.
+    pub(crate) fn take(&self) -> Option<Capture> {
+        match &*self.lock() {
+            Phase::AlwaysOn(sampler) => Some(sampler.take()),
+            Phase::Off | Phase::Commanded { .. } | Phase::Closed => None,
+        }
+    }
+
+    /// The engine that runs, and whether a command ordered it.
+    pub(crate) fn running(&self) -> (Option<Engine>, bool) {
+        match &*self.lock() {
+            Phase::AlwaysOn(sampler) => (Some(sampler.engine()), false),
+            Phase::Commanded { sampler, .. } => (Some(sampler.engine()), true),
+            Phase::Off | Phase::Closed => (None, false),
+        }
+    }
+
+    /// The always-on sampler, or `Off` where it does not start; it was told about at the first start.
+    fn resumed(&self) -> Phase {
+        Sampler::start(self.always_on.clone()).map_or(Phase::Off, Phase::AlwaysOn)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        // A phase is replaced whole, so one left by a panic is still a phase.
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn finish(phase: Phase) -> Result<(), WriteError> {
+    match phase {
+        Phase::Commanded { sampler, out } => write_raw(&sampler.stop(), &out),
+        Phase::Off | Phase::AlwaysOn(_) | Phase::Closed => Ok(()),
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("always_on", &self.always_on)
+            .finish_non_exhaustive()
+    }
+}
