@@ -1,0 +1,182 @@
+//! What stands in an SVG besides the boxes' names.
+
+use perfwright_analyze::{percent, quantity};
+use perfwright_model::{Profile, SampleType};
+
+use crate::flame::Flame;
+use crate::{Normalize, Options, Summary};
+
+/// What the profile says of its making stands in its comments behind this.
+const AUDIT: &str = "perfwright audit: ";
+
+/// Title, subtitle and units.
+pub(crate) struct Words {
+    pub(crate) title: String,
+    facts: Vec<String>,
+    sample_type: SampleType,
+    baseline_factor: Option<f64>,
+}
+
+impl Words {
+    pub(crate) fn of_profile(profile: &Profile, sample_type: usize, options: &Options) -> Self {
+        let total = profile.total(sample_type);
+        let sample_type = profile.sample_types()[sample_type].clone();
+        let mut title = format!("{}: {}", noun(&sample_type), value(total, &sample_type));
+        if let Some(nanos) = profile.meta.duration_nanos.filter(|&nanos| nanos > 0) {
+            title.push_str(&format!(" in {}", quantity(nanos, "nanoseconds")));
+        }
+        let mut facts: Vec<String> = options.subtitle.clone().into_iter().collect();
+        facts.extend(engine(profile));
+        facts.extend(samples(profile, &sample_type));
+        Self {
+            title: options.title.clone().unwrap_or(title),
+            facts,
+            sample_type,
+            baseline_factor: None,
+        }
+    }
+
+    pub(crate) fn of_diff(
+        baseline: &Profile,
+        candidate: &Profile,
+        sample_types: [usize; 2],
+        options: &Options,
+    ) -> Self {
+        let sample_type = baseline.sample_types()[sample_types[0]].clone();
+        let totals = [
+            baseline.total(sample_types[0]),
+            candidate.total(sample_types[1]),
+        ];
+        let durations = [baseline.meta.duration_nanos, candidate.meta.duration_nanos];
+        let factor = match options.normalize {
+            Normalize::Total => ratio(totals[1], totals[0]),
+            Normalize::Duration => match durations {
+                [Some(old), Some(new)] => ratio(new, old),
+                _ => 1.0,
+            },
+            Normalize::No => 1.0,
+        };
+        let [old, new] = totals.map(|total| value(total, &sample_type));
+        let title = format!("{}: {new}, baseline {old}", noun(&sample_type));
+        let mut facts: Vec<String> = options.subtitle.clone().into_iter().collect();
+        facts.push("red costs more itself than in the baseline, blue less".to_owned());
+        if (factor - 1.0).abs() > 0.0005 {
+            facts.push(format!("baseline scaled by {factor:.3}"));
+        }
+        Self {
+            title: options.title.clone().unwrap_or(title),
+            facts,
+            sample_type,
+            baseline_factor: Some(factor),
+        }
+    }
+
+    /// What to multiply the baseline's values by.
+    pub(crate) fn baseline_factor(&self) -> f64 {
+        self.baseline_factor.unwrap_or(1.0)
+    }
+
+    /// How inferno is told to call what it counts.
+    pub(crate) fn count_name(&self) -> &str {
+        if self.sample_type.unit.is_empty() {
+            "units"
+        } else {
+            &self.sample_type.unit
+        }
+    }
+
+    pub(crate) fn subtitle(&self, summary: &Summary, flame: &Flame) -> String {
+        let mut facts = self.facts.clone();
+        if summary.pruned_frames > 0 {
+            let frames = quantity(summary.pruned_frames as i64, "count");
+            let share = percent(summary.pruned_share);
+            facts.push(format!("{share} in {frames} frames too small to draw"));
+        }
+        if summary.gone_share > 0.0 {
+            let share = percent(summary.gone_share);
+            facts.push(format!("{share} of the baseline is gone"));
+        }
+        if flame.has_negative {
+            facts.push("values below zero are not drawn".to_owned());
+        }
+        facts.join(" · ")
+    }
+
+    /// What inferno says of a box (`name (1,234 nanoseconds, 1.20%; +0.10%)`), as a person would say it. Text
+    /// of another form is kept.
+    pub(crate) fn told(&self, title: &str, flame: &Flame) -> Option<String> {
+        let (name, values) = title.rsplit_once(" (")?;
+        let (count, shares) = values.strip_suffix(')')?.split_once(' ')?;
+        let count: u64 = count.replace(',', "").parse().ok()?;
+        let shown = value((count as f64 * flame.scale) as i64, &self.sample_type);
+        let share = percent(count as f64 / flame.width() as f64);
+        let change = shares.split_once("; ").map(|(_, change)| match change {
+            "0.00%" => "; self unchanged".to_owned(),
+            change => format!("; self {} %", change.trim_end_matches('%')),
+        });
+        Some(format!(
+            "{name} ({shown}, {share}{})",
+            change.unwrap_or_default()
+        ))
+    }
+}
+
+fn ratio(a: i64, b: i64) -> f64 {
+    if a > 0 && b > 0 {
+        a as f64 / b as f64
+    } else {
+        1.0
+    }
+}
+
+fn value(value: i64, sample_type: &SampleType) -> String {
+    let SampleType { kind, unit } = sample_type;
+    let is_count = unit == "count" || unit.starts_with("count/");
+    let text = quantity(value, unit);
+    if is_count {
+        format!("{text} {kind}")
+    } else {
+        text
+    }
+}
+
+fn noun(sample_type: &SampleType) -> String {
+    match sample_type.kind.as_str() {
+        "cpu" => "CPU time".to_owned(),
+        "wall" => "Wall-clock time".to_owned(),
+        "samples" => "Samples".to_owned(),
+        "inuse_space" => "Memory in use".to_owned(),
+        "alloc_space" => "Memory allocated".to_owned(),
+        kind => kind.replace('_', " "),
+    }
+}
+
+fn audit<'a>(profile: &'a Profile, key: &str) -> Option<&'a str> {
+    let facts = profile
+        .meta
+        .comments
+        .iter()
+        .filter_map(|line| line.strip_prefix(AUDIT));
+    let mut facts = facts.filter_map(|fact| fact.split_once('='));
+    facts.find(|fact| fact.0 == key).map(|fact| fact.1)
+}
+
+fn engine(profile: &Profile) -> Option<String> {
+    let engine = audit(profile, "engine")?;
+    let frequency: Option<f64> =
+        audit(profile, "frequency_effective_hz").and_then(|hz| hz.parse().ok());
+    let frequency = frequency
+        .map(|hz| format!(", {hz:.0} Hz"))
+        .unwrap_or_default();
+    let limited = audit(profile, "tick_limited") == Some("true");
+    let limited = if limited { ", tick-limited" } else { "" };
+    Some(format!("engine {engine}{frequency}{limited}"))
+}
+
+/// How many samples the profile is made of, unless that is what is drawn.
+fn samples(profile: &Profile, drawn: &SampleType) -> Option<String> {
+    let samples = SampleType::new("samples", "count");
+    let types = &mut profile.sample_types().iter();
+    let at = types.position(|sample_type| *sample_type == samples && sample_type != drawn)?;
+    Some(value(profile.total(at), &samples))
+}
