@@ -17,8 +17,8 @@ pub struct Estimate {
 
 /// Below this many pairs the interval is everything.
 const FEWEST_PAIRS: usize = 5;
-/// So many that the ends of the interval move by less than 2 % of its width with the seed.
-const RESAMPLES: usize = 4_000;
+/// So many that the ends of the interval move by about 2 % of its width with the seed.
+const RESAMPLES: usize = 2_000;
 
 /// How large `a` is relative to `b`, from pairs that were measured one right after the other, so that what
 /// disturbs the machine disturbs both. Pairs with a value that is not a positive number are left out, as is what

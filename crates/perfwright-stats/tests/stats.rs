@@ -115,7 +115,7 @@ fn weighted_samples_have_the_error_of_their_effective_count() {
 fn false_discoveries_stay_below_their_rate() {
     let mut rng = Rng::new(3);
     let (mut false_share, mut true_found) = (0.0, 0);
-    let trials = 300;
+    let trials = 100;
     for _ in 0..trials {
         // 80 functions that are the same, 20 that grew from 5 % to 9 %.
         let p_values: Vec<f64> = (0..100)
@@ -132,11 +132,11 @@ fn false_discoveries_stay_below_their_rate() {
         false_share += wrong as f64 / found.len().max(1) as f64;
     }
     let rate = false_share / f64::from(trials);
-    // A trial's share of false discoveries varies by less than 0.1: 5 x 0.1 / sqrt(300).
-    assert!(rate < 0.05 + 0.029, "{rate}");
+    // A trial's share of false discoveries varies by less than 0.1: 5 x 0.1 / sqrt(100).
+    assert!(rate < 0.05 + 0.05, "{rate}");
     assert!(
-        true_found > 300 * 20 / 2,
-        "{true_found} of 6,000 real differences found"
+        true_found > 100 * 20 / 2,
+        "{true_found} of 2,000 real differences found"
     );
 }
 

@@ -21,9 +21,13 @@ impl TextRanges {
     }
 
     pub(crate) fn contains(&self, svma: u64) -> bool {
-        self.0
-            .iter()
-            .any(|&(begin, end)| (begin..end).contains(&svma))
+        self.end_of(svma).is_some()
+    }
+
+    /// Where the range around `svma` ends.
+    pub(crate) fn end_of(&self, svma: u64) -> Option<u64> {
+        let holds = |range: &&(u64, u64)| (range.0..range.1).contains(&svma);
+        self.0.iter().find(holds).map(|range| range.1)
     }
 }
 

@@ -99,7 +99,7 @@ impl Symbolizer {
         let answers = self.look_up(&mapping, places, &mut entry, &mut report.mapped_bytes);
         for (place, svma, answer) in answers.each(places) {
             match answer {
-                Some(found) if found[0].line.is_some() => entry.from_debug_info += 1,
+                Some(found) if found[0].file.is_some() => entry.from_debug_info += 1,
                 Some(_) => entry.from_symbols += 1,
                 None => entry.unresolved += 1,
             }

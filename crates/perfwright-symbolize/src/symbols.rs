@@ -12,6 +12,8 @@ pub(crate) struct Symbol<'d> {
     pub(crate) name: &'d str,
     /// Where it starts.
     svma: u64,
+    /// Where its segment ends; a symbol without size reaches no further.
+    limit: u64,
     /// How well the name suits: of aliases, the greatest.
     rank: (bool, bool, std::cmp::Reverse<usize>),
 }
@@ -42,7 +44,10 @@ impl<'d, 'w> Symbols<'d, 'w> {
         for symbol in file.symbols().chain(file.dynamic_symbols()) {
             let svma = symbol.address();
             let function = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown);
-            if !function || !symbol.is_definition() || !text.contains(svma) {
+            let Some(limit) = text.end_of(svma) else {
+                continue;
+            };
+            if !function || !symbol.is_definition() {
                 continue;
             }
             // Mapping symbols ($x, $d) mark instruction sets and no function.
@@ -59,7 +64,13 @@ impl<'d, 'w> Symbols<'d, 'w> {
                 !symbol.is_weak(),
                 std::cmp::Reverse(underscores),
             );
-            self.add(Symbol { name, svma, rank }, symbol.size());
+            let found = Symbol {
+                name,
+                svma,
+                limit,
+                rank,
+            };
+            self.add(found, symbol.size());
         }
     }
 
@@ -88,7 +99,10 @@ impl<'d, 'w> Symbols<'d, 'w> {
             if let Some(symbol) = self.unsized_before[index] {
                 replace(&mut last_unsized, symbol);
             }
-            *slot = slot.or(last_unsized.filter(|symbol| symbol.svma == last_start));
+            let reaches = |symbol: &Symbol<'d>| {
+                symbol.svma == last_start && self.wanted[index] < symbol.limit
+            };
+            *slot = slot.or(last_unsized.filter(reaches));
         }
         found
     }

@@ -1,13 +1,19 @@
-//! Profiles made of addresses, and what they say once symbolized.
+//! Profiles made of addresses, programs to look them up in, and what they say once symbolized.
 
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use perfwright_model::{Location, LocationId, Mapping, Profile, SampleType, StringId};
+use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
+use perfwright_model::{Location, LocationId, Mapping, MappingId, Profile, SampleType, StringId};
+
+/// Where fixtures pretend to be loaded.
+pub(crate) const BASE: u64 = 0x5555_0000_0000;
 
 /// A profile with one mapping.
 pub(crate) struct Fixture {
     pub(crate) profile: Profile,
-    mapping: perfwright_model::MappingId,
+    mapping: MappingId,
 }
 
 impl Fixture {
@@ -27,6 +33,18 @@ impl Fixture {
         Self { profile, mapping }
     }
 
+    /// The code of `program`, mapped at [`BASE`] from the path `file`.
+    pub(crate) fn of(program: &Program, file: &Path) -> Self {
+        let (svma, offset) = program.code;
+        Self::new(
+            file.to_str().unwrap(),
+            BASE + svma,
+            BASE + svma + (1 << 30),
+            offset,
+            &program.build_id,
+        )
+    }
+
     pub(crate) fn add(&mut self, avma: u64) -> LocationId {
         let location = Location {
             mapping: Some(self.mapping),
@@ -39,6 +57,62 @@ impl Fixture {
     pub(crate) fn mapping(&self) -> &Mapping {
         self.profile.mapping(self.mapping)
     }
+}
+
+/// An executable, as `object` reads it: the tests' own view, without the library's.
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    /// SVMA and file offset of the page where its code starts.
+    code: (u64, u64),
+    pub(crate) build_id: String,
+    /// Function symbols: name, SVMA, size.
+    pub(crate) functions: Vec<(String, u64, u64)>,
+}
+
+impl Program {
+    pub(crate) fn read(path: PathBuf) -> Self {
+        let bytes = std::fs::read(&path).unwrap();
+        let file = object::File::parse(&*bytes).unwrap();
+        let code = file.segments().find(|s| s.permissions().executable());
+        let code = code.unwrap();
+        let functions = file
+            .symbols()
+            .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0);
+        let id = file.build_id().unwrap().unwrap_or_default();
+        Self {
+            code: (code.address() & !0xfff, code.file_range().0 & !0xfff),
+            build_id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            functions: functions
+                .map(|s| (s.name().unwrap().to_owned(), s.address(), s.size()))
+                .collect(),
+            path,
+        }
+    }
+
+    /// The SVMA and size of a function whose symbol contains `name`.
+    #[track_caller]
+    pub(crate) fn function(&self, name: &str) -> (u64, u64) {
+        let mut found = self.functions.iter().filter(|f| f.0.contains(name));
+        let (_, svma, size) = found.next().unwrap_or_else(|| panic!("no function {name}"));
+        (*svma, *size)
+    }
+}
+
+/// Runs a tool of the toolchain, which must succeed.
+#[track_caller]
+pub(crate) fn run(tool: &str, arguments: &[&str]) {
+    let status = Command::new(tool).args(arguments).status();
+    let status = status.unwrap_or_else(|error| panic!("{tool}: {error}"));
+    assert!(status.success(), "{tool} {arguments:?}: {status}");
+}
+
+/// Whether a tool that is not part of a Rust toolchain is there; says so if not.
+pub(crate) fn has(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").output().is_ok();
+    if !found {
+        println!("skipped: no {tool} on this machine");
+    }
+    found
 }
 
 /// The mapping of this process that holds `avma`: file, start, limit, offset.
