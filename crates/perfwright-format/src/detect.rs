@@ -68,16 +68,40 @@ pub(crate) fn identify(bytes: &[u8]) -> Result<Format, Error> {
 fn identify_text(prefix: &[u8]) -> Result<Format, Error> {
     let text = String::from_utf8_lossy(prefix);
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let found = TEXT_STARTS
-        .iter()
-        .find(|(start, _)| text.starts_with(start))
-        .map(|(_, found)| *found);
-    match found.or_else(|| json_kind(text)) {
+    let found = starts_with_one_of(text, CERTAIN_STARTS).or_else(|| json_kind(text));
+    if let Some(found) = found {
+        return Err(unsupported(found));
+    }
+    // The starts below could be those of a frame's name.
+    if folded::looks_folded(text) {
+        return Ok(Format::Folded);
+    }
+    let found = starts_with_one_of(text, LIKELY_STARTS);
+    match found.or_else(|| is_perf_script(text).then_some(PERF_SCRIPT)) {
         Some(found) => Err(unsupported(found)),
-        None if folded::looks_folded(text) => Ok(Format::Folded),
         None if text.is_empty() => Err(unknown("nothing but blank space")),
+        None if text.starts_with(['{', '[']) => Err(unknown("JSON of no known format")),
         None => Err(unknown("text whose lines do not end in a count")),
     }
+}
+
+fn starts_with_one_of(text: &str, starts: &[(&str, &'static str)]) -> Option<&'static str> {
+    let found = starts.iter().find(|(start, _)| text.starts_with(start));
+    found.map(|(_, found)| match *found {
+        XML if text.contains("<svg") => SVG,
+        found => found,
+    })
+}
+
+/// Among the first lines is one of a stack: `\t7f0012ab main+0x12 (/usr/bin/shop)`.
+fn is_perf_script(text: &str) -> bool {
+    text.lines().take(20).any(|line| {
+        let first_word = line.split_whitespace().next().unwrap_or("");
+        line.starts_with([' ', '\t'])
+            && line.trim_end().ends_with(')')
+            && first_word.len() >= 5
+            && first_word.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 const GPERFTOOLS_CPU: &str =
@@ -136,8 +160,17 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"\0asm", "a WebAssembly module"),
 ];
 
-/// Texts that people take for profiles, by how they begin.
-const TEXT_STARTS: &[(&str, &str)] = &[
+const PERF_SCRIPT: &str = "the output of `perf script` (collapse it: `inferno-collapse-perf FILE`)";
+const MACOS_SAMPLE: &str =
+    "the output of macOS `sample` (collapse it: `inferno-collapse-sample FILE`)";
+const SVG: &str =
+    "an SVG image (a flamegraph cannot be read back: use the profile that it was made of)";
+const XML: &str = "XML";
+const HTML: &str = "an HTML page";
+const CALLGRIND: &str = "a callgrind profile";
+
+/// Texts that people take for profiles, by how they begin. No stack begins like this.
+const CERTAIN_STARTS: &[(&str, &str)] = &[
     ("heap profile:", GPERFTOOLS_HEAP),
     ("--- heapz ", GPERFTOOLS_HEAP),
     ("--- heap ", GPERFTOOLS_HEAP),
@@ -150,37 +183,27 @@ const TEXT_STARTS: &[(&str, &str)] = &[
     ("--- threadz ", GPERFTOOLS_THREADS),
     ("--- profile", GPERFTOOLS_CPU),
     ("--- symbol", "a symbol table of gperftools"),
-    ("goroutine profile:", GO_TEXT),
-    ("threadcreate profile:", GO_TEXT),
-    ("goroutine ", "a Go stack dump"),
-    (
-        "<svg",
-        "an SVG image (a flamegraph cannot be read back; use the profile that it was made of)",
-    ),
-    (
-        "<?xml",
-        "XML, perhaps an SVG flamegraph (it cannot be read back; use the profile that it was made of)",
-    ),
-    ("<!DOCTYPE", "an HTML page"),
-    ("<!doctype", "an HTML page"),
-    ("<html", "an HTML page"),
-    ("# callgrind format", "a callgrind profile"),
-    (
-        "# ========\n# captured on",
-        "the output of `perf script` (collapse it: `inferno-collapse-perf FILE`)",
-    ),
-    ("events: ", "a callgrind profile"),
-    ("version: ", "a callgrind profile"),
-    ("creator: callgrind", "a callgrind profile"),
+    ("goroutine profile: total ", GO_TEXT),
+    ("threadcreate profile: total ", GO_TEXT),
+    ("<svg ", SVG),
+    ("<?xml ", XML),
+    ("<!DOCTYPE ", HTML),
+    ("<!doctype ", HTML),
+    ("<html", HTML),
+    ("# callgrind format", CALLGRIND),
+    ("version: 1\n", CALLGRIND),
+    ("# ========\n# captured on", PERF_SCRIPT),
+    ("Analysis of sampling ", MACOS_SAMPLE),
+];
+
+/// As above, but only where the lines do not end in counts.
+const LIKELY_STARTS: &[(&str, &str)] = &[
+    ("events: ", CALLGRIND),
+    ("positions: ", CALLGRIND),
+    ("creator: ", CALLGRIND),
     ("desc: ", "a massif profile"),
-    (
-        "Sampling process ",
-        "the output of macOS `sample` (collapse it: `inferno-collapse-sample FILE`)",
-    ),
-    (
-        "Analysis of sampling ",
-        "the output of macOS `sample` (collapse it: `inferno-collapse-sample FILE`)",
-    ),
+    ("goroutine ", "a Go stack dump"),
+    ("Sampling process ", MACOS_SAMPLE),
 ];
 
 fn known_magic(prefix: &[u8]) -> Option<&'static str> {
@@ -250,7 +273,7 @@ fn starts_with_pprof_tag(prefix: &[u8]) -> bool {
     matches!(prefix[0], 0x0a | 0x12 | 0x1a | 0x22 | 0x2a | 0x32)
 }
 
-/// Which profiler wrote a JSON file.
+/// Which profiler wrote a JSON file, where one of its keys says so.
 fn json_kind(text: &str) -> Option<&'static str> {
     if !text.starts_with(['{', '[']) {
         return None;
@@ -267,7 +290,7 @@ fn json_kind(text: &str) -> Option<&'static str> {
         ("\"ph\":", "a Chrome trace"),
     ];
     let kind = kinds.iter().find(|(key, _)| text.contains(key));
-    Some(kind.map_or("JSON", |(_, kind)| *kind))
+    kind.map(|(_, kind)| *kind)
 }
 
 fn unsupported(found: &str) -> Error {
@@ -324,8 +347,13 @@ mod tests {
                 "speedscope",
             ),
             (b"[{\"ph\":\"X\"}]", "a Chrome trace"),
-            (b"{\"a\": 1}", "this is JSON"),
+            (b"{\"a\": 1}", "this is JSON of no"),
             (b"<?xml version=\"1.0\"?><svg/>", "flamegraph"),
+            (
+                b"shop 12 1.5: cycles:\n\t55d0012ab main+0x1 (/bin/shop)\n",
+                "perf script",
+            ),
+            (b"goroutine 1 [running]:\nmain.main()\n", "a Go stack dump"),
             (b"just some prose\nand more\n", "do not end in a count"),
             (b" \n\n", "blank space"),
             (b"", "empty"),
@@ -346,6 +374,8 @@ mod tests {
         assert_eq!(detect(b"\x32\x00\x32\x01a"), Some(Format::Pprof));
         assert_eq!(detect(b"main;a b 12\n"), Some(Format::Folded));
         assert_eq!(detect(b"\n# by a tool\nmain 1.5\r\n"), Some(Format::Folded));
+        assert_eq!(detect(b"[unknown];read 7\n"), Some(Format::Folded));
+        assert_eq!(detect(b"goroutine 1;main.main 7\n"), Some(Format::Folded));
         assert_eq!(detect(b"{\"a\": 1}"), None);
     }
 

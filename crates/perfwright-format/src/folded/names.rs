@@ -63,6 +63,18 @@ impl Names {
         id
     }
 
+    /// The name as it stands at the start of a line, where `# ` would make a comment of it.
+    pub(super) fn as_root(&mut self, id: NameId) -> NameId {
+        let name = self.get(id);
+        match name.strip_prefix('#') {
+            Some(rest) if rest.is_empty() || rest.starts_with(' ') => {
+                let name = format!("[#]{rest}");
+                self.intern(&name)
+            }
+            _ => id,
+        }
+    }
+
     /// The position of every name when they are sorted.
     pub(super) fn ranks(&self) -> Vec<u32> {
         let mut sorted: Vec<NameId> = (0..self.names.len() as NameId).collect();

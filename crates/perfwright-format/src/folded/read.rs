@@ -15,12 +15,13 @@ use crate::{
 /// How much of a bad line an error shows.
 const SHOWN_CHARS: usize = 60;
 
-/// Some of the first lines that hold data end in a count.
+/// At least half of the first lines that hold data end in a count: a bad one among them is an error with its line.
 pub(crate) fn looks_folded(text: &str) -> bool {
-    text.lines()
-        .filter(|line| !is_skipped(line))
-        .take(20)
-        .any(|line| split_count(line).is_some())
+    let first = text.lines().filter(|line| !is_skipped(line)).take(20);
+    let (lines, counts) = first.fold((0, 0), |(lines, counts), line| {
+        (lines + 1, counts + u32::from(split_count(line).is_some()))
+    });
+    lines > 0 && counts * 2 >= lines
 }
 
 /// Parses text that is not compressed.

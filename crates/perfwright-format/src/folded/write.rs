@@ -153,6 +153,10 @@ impl<'a> Tree<'a> {
     }
 
     fn child(&mut self, parent: u32, name: NameId) -> u32 {
+        let name = match parent {
+            ROOT => self.names.as_root(name),
+            _ => name,
+        };
         let next = self.nodes.len() as u32;
         let node = *self.children.entry((parent, name)).or_insert(next);
         if node == next {
@@ -182,22 +186,11 @@ impl<'a> Tree<'a> {
             if len > 0 {
                 path.push(';');
             }
-            self.push_name(&mut path, node);
+            path.push_str(self.names.get(self.nodes[node as usize].1));
             self.write_line(&path, node, columns, writer)?;
             open.extend(order.children_reversed(node, path.len()));
         }
         Ok(())
-    }
-
-    fn push_name(&self, path: &mut String, node: u32) {
-        let name = self.names.get(self.nodes[node as usize].1);
-        // A line that begins with `# ` would be a comment.
-        if path.is_empty() && (name == "#" || name.starts_with("# ")) {
-            path.push_str("[#]");
-            path.push_str(&name[1..]);
-        } else {
-            path.push_str(name);
-        }
     }
 
     fn write_line(

@@ -1,8 +1,8 @@
 //! Encoding `profile.proto`.
 //!
 //! One pass: an entry gets its number when something first refers to it, and every table is written behind
-//! those that refer to it. So only what is used is written, equal profiles give equal bytes, and what is
-//! held besides the profile is four bytes an entry and one message.
+//! those that refer to it. So only what is used is written, equal profiles give equal bytes whatever the
+//! order of the model's tables, and what is held besides the profile is a few bytes an entry.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use perfwright_model::{
-    Frame, FunctionId, LabelSetId, LabelValue, LocationId, MappingId, Profile, SampleRef,
+    Frame, FunctionId, Label, LabelSetId, LabelValue, LocationId, MappingId, Profile, SampleRef,
     SampleType, StringId,
 };
 
@@ -57,6 +57,8 @@ struct Encoder<'a> {
     profile: &'a Profile,
     out: Vec<u8>,
     message: Vec<u8>,
+    /// The labels of the sample at hand.
+    sorted: Vec<Label>,
     writer: &'a mut dyn Write,
     strings: Strings<'a>,
     locations: Numbers,
@@ -70,6 +72,7 @@ impl<'a> Encoder<'a> {
             profile,
             out: Vec::with_capacity(CHUNK + CHUNK / 4),
             message: Vec::new(),
+            sorted: Vec::new(),
             writer,
             strings: Strings::new(profile),
             locations: Numbers::new(profile.location_count()),
@@ -141,8 +144,14 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// Labels are ordered by key: the model's order depends on which key it saw first.
     fn labels(&mut self, set: LabelSetId, label: &mut Vec<u8>) {
-        for &perfwright_model::Label { key, value } in self.profile.labels(set) {
+        let profile = self.profile;
+        self.sorted.clear();
+        self.sorted.extend_from_slice(profile.labels(set));
+        self.sorted.sort_by_key(|label| profile.string(label.key));
+        for position in 0..self.sorted.len() {
+            let Label { key, value } = self.sorted[position];
             put_uint(label, 1, self.strings.of(key));
             match value {
                 LabelValue::Str(StringId::EMPTY) => {

@@ -1,0 +1,126 @@
+//! A bounded fuzz with a fixed seed: mutations of valid files are read or refused, and what is read can be
+//! written and read again. `fuzz/` holds the unbounded one.
+
+use perfwright_format::{Limits, folded, pprof, read};
+
+use crate::{
+    canon,
+    pprof::{encode, gzip, rich_profile},
+};
+
+/// Xorshift64*: repeatable everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+/// One to four changes such as damage and malice make them.
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len().max(1));
+        match (random.below(7), bytes.is_empty()) {
+            (_, true) => bytes.push(random.next() as u8),
+            (0, _) => bytes[at] ^= 1 << random.below(8),
+            (1, _) => bytes[at] = random.next() as u8,
+            (2, _) => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+            (3, _) => drop(bytes.drain(at..(at + random.below(9)).min(bytes.len()))),
+            (4, _) => bytes.insert(at, random.next() as u8),
+            (5, _) => {
+                let end = (at + random.below(40)).min(bytes.len());
+                let part = bytes[at..end].to_vec();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, part);
+            }
+            _ => bytes.truncate(at.max(bytes.len() / 2)),
+        }
+    }
+}
+
+/// The limits of a fuzz, so that a hit is seen as an error and not as swapping.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.bytes = 1 << 20;
+    limits.depth = 1 << 10;
+    limits
+}
+
+fn run(seeds: &[Vec<u8>], rounds: usize, check: fn(&[u8]) -> bool) -> usize {
+    let mut random = Random(0x5eed_5eed_5eed_5eed);
+    let mut accepted = 0;
+    for round in 0..rounds {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        mutate(&mut bytes, &mut random);
+        accepted += usize::from(check(&bytes));
+    }
+    accepted
+}
+
+#[test]
+fn mutated_pprof_files() {
+    let accepted = run(&[encode(&rich_profile())], 20_000, |bytes| {
+        let Ok(first) = pprof::read(bytes, &limits()) else {
+            return false;
+        };
+        let written = encode(&first.profile);
+        let second = pprof::read(&written, &limits()).unwrap();
+        assert_eq!(
+            canon::of_model(&second.profile),
+            canon::of_model(&first.profile)
+        );
+        let mut lines = Vec::new();
+        folded::write(&first.profile, 0, &mut lines).unwrap();
+        true
+    });
+    assert!(
+        accepted > 1_000,
+        "only {accepted} of 20000 were still profiles"
+    );
+}
+
+#[test]
+fn mutated_gzip_files() {
+    run(
+        &[
+            gzip(&encode(&rich_profile())),
+            gzip(b"main;a b 1.5\nmain;c 2\n"),
+        ],
+        4_000,
+        |bytes| read(bytes, &limits()).is_ok(),
+    );
+}
+
+#[test]
+fn mutated_folded_files() {
+    let seeds = [
+        "main;a b 12\nmain;c;d 3.25\n# note\n\nmain;c -1\n"
+            .repeat(3)
+            .into_bytes(),
+        b"a;b 1 2\r\na;c 3 4\r\n\xc3\xa4;\xc3\xb6 5 6\r\n".to_vec(),
+    ];
+    let accepted = run(&seeds, 20_000, |bytes| {
+        let Ok(first) = folded::read(bytes, &limits()) else {
+            return false;
+        };
+        let mut lines = Vec::new();
+        folded::write(&first.profile, 0, &mut lines).unwrap();
+        if lines.is_empty() {
+            return false;
+        }
+        folded::read(&lines, &limits()).unwrap();
+        true
+    });
+    assert!(
+        accepted > 1_000,
+        "only {accepted} of 20000 were still folded stacks"
+    );
+}

@@ -1,0 +1,9 @@
+//! What the formats promise, checked from outside.
+
+mod canon;
+mod folded;
+mod fuzz;
+mod hostile;
+mod pprof;
+mod samples;
+mod schema;
