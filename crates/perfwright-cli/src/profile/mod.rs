@@ -1,8 +1,13 @@
 //! `profile`: build, start, load, capture, write.
 
 pub(crate) mod args;
+mod build;
+mod cargo_config;
+mod interrupts;
 mod load;
+mod process;
 mod runs;
+mod session;
 mod target;
 
 use anyhow::Result;
