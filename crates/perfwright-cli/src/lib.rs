@@ -8,7 +8,9 @@
 mod args;
 mod profile;
 mod report;
+mod table;
 mod terminal;
+mod units;
 mod view;
 
 use std::process::ExitCode;

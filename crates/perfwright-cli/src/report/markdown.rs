@@ -1,0 +1,78 @@
+//! `report.md`.
+
+use super::tables::{Places, functions, requests, threads};
+use super::{FunctionRow, Report};
+use crate::table::{Table, code};
+use crate::units::counted;
+
+/// Functions in each of the two lists.
+const ROWS: usize = 30;
+
+impl Report {
+    /// The report as a page: the same numbers as on the terminal, more rows, names in full length.
+    pub(crate) fn markdown(&self) -> String {
+        let mut page = format!("# {}\n\n", self.headline());
+        page += &format!("Command: {}\n", code(&self.run.command));
+        if !self.run.args.is_empty() {
+            page += &format!(
+                "\nArguments of the program: {}\n",
+                code(&self.run.args.join(" "))
+            );
+        }
+        if let Some(why) = &self.run.ended_early {
+            page += &format!("\n**Ended early:** {why}\n");
+        }
+        self.add_functions(
+            &mut page,
+            "Most time in the function itself",
+            &self.top_self,
+        );
+        self.add_functions(
+            &mut page,
+            "Most time with everything it calls",
+            &self.top_total,
+        );
+        add_table(&mut page, "Threads", &threads(self));
+        if let Some(load) = &self.load {
+            let connections = counted(load.connections, "connection");
+            add_table(
+                &mut page,
+                &format!("Requests over {connections}"),
+                &requests(load),
+            );
+        }
+        self.add_remarks(&mut page);
+        self.add_files(&mut page);
+        page
+    }
+
+    fn add_functions(&self, page: &mut String, title: &str, rows: &[FunctionRow]) {
+        let places = Places {
+            roots: &self.source_roots,
+            full: false,
+        };
+        let rows = &rows[..rows.len().min(ROWS)];
+        add_table(page, title, &functions(rows, &self.sample_type(), places));
+    }
+
+    fn add_remarks(&self, page: &mut String) {
+        page.push_str("\n## How far to trust it\n\n");
+        for remark in self.remarks() {
+            let mark = if remark.doubtful { "**Note:** " } else { "" };
+            *page += &format!("- {mark}{}\n", remark.text);
+        }
+    }
+
+    fn add_files(&self, page: &mut String) {
+        page.push_str("\n## Files\n\n");
+        for file in &self.files {
+            *page += &format!("- [{0}]({0}): {1}\n", file.name, file.about);
+        }
+    }
+}
+
+fn add_table(page: &mut String, title: &str, table: &Table) {
+    if !table.is_empty() {
+        *page += &format!("\n## {title}\n\n{}", table.markdown());
+    }
+}

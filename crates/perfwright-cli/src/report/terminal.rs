@@ -1,0 +1,146 @@
+//! The report on a terminal.
+
+use std::path::Path;
+
+use super::tables::{Places, functions, requests, threads};
+use super::{FunctionRow, Report};
+use crate::table::Table;
+use crate::terminal::Terminal;
+use crate::units::{counted, decimal, seconds};
+
+/// Functions in each of the two lists.
+const ROWS: usize = 15;
+/// Lines of threads.
+const THREADS: usize = 8;
+
+impl Report {
+    /// What a person wants to know at the end of a run, the most interesting first.
+    pub(crate) fn print_terminal(&self, terminal: &mut Terminal) {
+        terminal.line("");
+        terminal.line(terminal.paint().heading(self.headline()));
+        if let Some(why) = &self.run.ended_early {
+            terminal.line(terminal.paint().caution(format_args!("ended early: {why}")));
+        }
+        self.print_functions(terminal, "Most time in the function itself", &self.top_self);
+        self.print_functions(
+            terminal,
+            "Most time with everything it calls",
+            &self.top_total,
+        );
+        print_table(terminal, "Threads", &threads(self).first(THREADS));
+        if let Some(load) = &self.load {
+            let connections = counted(load.connections, "connection");
+            let title = format!("Requests, {connections} with one request each under way");
+            print_table(terminal, &title, &requests(load));
+        }
+        self.print_remarks(terminal);
+        self.print_files(terminal);
+    }
+
+    /// `shop: 9.83 CPU-seconds in 10.1 s`.
+    pub(super) fn headline(&self) -> String {
+        let duration = decimal(self.run.duration_s, 1);
+        match self.is_wall() {
+            true => format!("{}: {duration} s of wall time", self.run.program),
+            false => {
+                let cpu = seconds(self.capture.cpu_nanos);
+                format!("{}: {cpu} CPU-seconds in {duration} s", self.run.program)
+            }
+        }
+    }
+
+    fn print_functions(&self, terminal: &mut Terminal, title: &str, rows: &[FunctionRow]) {
+        let rows = &rows[..rows.len().min(ROWS)];
+        let places = Places {
+            roots: &self.source_roots,
+            full: false,
+        };
+        print_table(
+            terminal,
+            title,
+            &functions(rows, &self.sample_type(), places),
+        );
+    }
+
+    fn print_remarks(&self, terminal: &mut Terminal) {
+        let paint = terminal.paint();
+        terminal.line(format_args!("\n{}", paint.heading("How far to trust it")));
+        let width = terminal.width();
+        for remark in self.remarks() {
+            let mark = if remark.doubtful {
+                paint.caution("!")
+            } else {
+                paint.good("✓")
+            };
+            for (index, line) in wrap(&remark.text, width.saturating_sub(4))
+                .iter()
+                .enumerate()
+            {
+                let mark = if index == 0 { mark.as_str() } else { " " };
+                terminal.line(format_args!("  {mark} {line}"));
+            }
+        }
+    }
+
+    fn print_files(&self, terminal: &mut Terminal) {
+        let paint = terminal.paint();
+        let longest = self
+            .files
+            .iter()
+            .map(|file| self.path(&file.name).len())
+            .max()
+            .unwrap_or(0);
+        terminal.line(format_args!("\n{}", paint.heading("What to open")));
+        for file in &self.files {
+            let path = self.path(&file.name);
+            let padding = " ".repeat(longest - path.len());
+            terminal.line(format_args!(
+                "  {}{padding}  {}",
+                paint.link(path),
+                paint.dim(&file.about)
+            ));
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        Path::new(&self.folder).join(name).display().to_string()
+    }
+}
+
+fn print_table(terminal: &mut Terminal, title: &str, table: &Table) {
+    if table.is_empty() {
+        return;
+    }
+    terminal.line(format_args!("\n{}", terminal.paint().heading(title)));
+    terminal.print(table.render(terminal.width(), terminal.paint()));
+}
+
+/// Breaks text at spaces so that lines have at most `width` columns.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn text_is_wrapped_at_spaces() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable", 4), ["unbreakable"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+}

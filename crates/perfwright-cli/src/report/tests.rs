@@ -1,0 +1,200 @@
+use perfwright_model::{LabelSetId, Profile, SampleType, keys};
+
+use super::*;
+use crate::terminal::Terminal;
+
+/// Six seconds of a service: two workers, one of them with time that was not sampled.
+fn profile() -> Profile {
+    let types = [
+        SampleType::new("samples", "count"),
+        SampleType::new("cpu", "nanoseconds"),
+    ];
+    let mut profile = Profile::new(types);
+    profile.meta.default_sample_type = Some(1);
+    let lines = [
+        (
+            "worker",
+            1,
+            "main;shop::serve;shop::search;regex::compile",
+            3_000,
+        ),
+        ("worker", 2, "main;shop::serve;shop::list", 2_000),
+        ("worker", 2, "[kernel or lost]", 500),
+        ("log", 3, "main;shop::log", 500),
+    ];
+    for (thread, tid, stack, ms) in lines {
+        let frames: Vec<_> = stack
+            .split(';')
+            .map(|name| profile.frame_location(name))
+            .collect();
+        let stack = profile.intern_stack_root_first(frames);
+        let labels = [
+            profile.str_label(keys::THREAD, thread),
+            profile.num_label(keys::TID, tid, ""),
+        ];
+        let labels = profile.intern_labels(&labels);
+        profile.record(stack, labels, &[ms, ms * 1_000_000]);
+    }
+    profile
+}
+
+fn audit() -> Audit {
+    let mut audit = Audit::default();
+    audit.engine = perfwright_cpu::Engine::Perf;
+    audit.frequency_asked_hz = 999;
+    audit.frequency_effective_hz = 916.7;
+    (audit.expected, audit.delivered) = (6_000, 5_500);
+    (audit.rootless, audit.repaired, audit.threads_seen) = (11, 200, 3);
+    (audit.cpu_nanos, audit.sampled_nanos) = (6_000_000_000, 5_900_000_000);
+    (audit.lost_nanos, audit.own_cpu_nanos) = (100_000_000, 60_000_000);
+    audit.duration_nanos = 10_000_000_000;
+    audit
+}
+
+fn report() -> Report {
+    let run = RunInfo {
+        program: "shop".into(),
+        args: vec!["--listen".into(), "127.0.0.1:8080".into()],
+        command: "cargo perfwright profile".into(),
+        started_unix: 1_795_225_180,
+        duration_s: 10.04,
+        ended_early: None,
+    };
+    let stats = |name: &str, count, errors| RequestStats {
+        name: name.into(),
+        count,
+        errors,
+        rps: count as f64 / 10.0,
+        p50_ms: 0.824,
+        p95_ms: 12.44,
+        p99_ms: 140.2,
+        max_ms: 1_240.0,
+    };
+    let mut report = Report::new(run, &profile(), &audit(), &Default::default());
+    report.load = Some(Load {
+        connections: 8,
+        requests: vec![stats("search", 3_000, 0), stats("checkout", 400, 2)],
+        all: stats("all", 3_400, 2),
+    });
+    report.folder = "target/perfwright/latest".into();
+    report.files = vec![
+        FileInfo::new("cpu.svg", "flamegraph: open it in a browser"),
+        FileInfo::new("cpu.pb.gz", "pprof: go tool pprof -http=: FILE"),
+    ];
+    report
+}
+
+fn printed(report: &Report) -> String {
+    let (mut terminal, captured) = Terminal::captured(90);
+    report.print_terminal(&mut terminal);
+    captured.out()
+}
+
+#[test]
+fn terminal() {
+    insta::assert_snapshot!(printed(&report()));
+}
+
+#[test]
+fn markdown() {
+    insta::assert_snapshot!(report().markdown());
+}
+
+#[test]
+fn json() {
+    let text = report()
+        .json()
+        .unwrap()
+        .replace(env!("CARGO_PKG_VERSION"), "[version]");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn shares_are_of_everything_that_was_measured() {
+    let report = report();
+    assert_eq!(report.total_value, 6_000_000_000);
+    let row = |rows: &[FunctionRow], at: usize| (rows[at].function.clone(), rows[at].total_share);
+    assert_eq!(row(&report.top_self, 0), ("regex::compile".into(), 0.5));
+    assert_eq!(row(&report.top_total, 0), ("main".into(), 0.916_667));
+    let selfs: f64 = report.top_self.iter().map(|row| row.self_share).sum();
+    assert!((selfs - 1.0).abs() < 1e-5);
+    let threads: f64 = report.threads.iter().map(|thread| thread.total_share).sum();
+    assert!((threads - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn doubts_are_told() {
+    let doubts = |change: fn(&mut Capture)| {
+        let mut report = report();
+        change(&mut report.capture);
+        let remarks = report
+            .remarks()
+            .into_iter()
+            .filter(|remark| remark.doubtful);
+        remarks
+            .map(|remark| remark.text)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(doubts(|_| {}), "");
+    let cases: [(fn(&mut Capture), &str); 7] = [
+        (|capture| capture.samples_delivered = 0, "No samples"),
+        (
+            |capture| capture.sampled_nanos = 1_500_000_000,
+            "1.50 of 6.00 CPU-seconds (25.0 %)",
+        ),
+        (|capture| capture.tick_limited = true, "Tick-limited"),
+        (
+            |capture| capture.stacks_rootless = 2_750,
+            "50.0 % of the stacks reach",
+        ),
+        (|capture| capture.samples_dropped = 3, "3 samples dropped"),
+        (
+            |capture| capture.threads_overflow = 4,
+            "4 threads not sampled",
+        ),
+        (
+            |capture| capture.own_cpu_nanos = 600_000_000,
+            "took 0.60 CPU-seconds (10.0 %",
+        ),
+    ];
+    for (change, expected) in cases {
+        let doubts = doubts(change);
+        assert!(
+            doubts.contains(expected),
+            "{expected:?} is not in {doubts:?}"
+        );
+        assert_eq!(doubts.lines().count(), 1, "{doubts}");
+    }
+}
+
+#[test]
+fn an_empty_profile_has_a_report() {
+    let empty = Report::new(
+        RunInfo::default(),
+        &Profile::new([]),
+        &Audit::default(),
+        &Default::default(),
+    );
+    assert!(printed(&empty).contains("No samples"));
+    assert!(empty.markdown().contains("No samples"));
+    assert!(empty.json().unwrap().contains("\"total_value\": 0"));
+    let mut profile = profile();
+    profile.record(perfwright_model::StackId::ROOT, LabelSetId::EMPTY, &[0, 0]);
+    Report::new(RunInfo::default(), &profile, &audit(), &Default::default()).markdown();
+}
+
+#[test]
+fn one_problem_of_many_files_is_one_sentence() {
+    let mut symbolized = perfwright_symbolize::Report::default();
+    symbolized.unresolved = 1;
+    for file in ["/lib/a.so", "/lib/b.so", "/lib/c.so"] {
+        let mut mapping = perfwright_symbolize::MappingReport::default();
+        mapping.file = file.into();
+        mapping.problems = vec![perfwright_symbolize::Problem::NotAFile];
+        symbolized.mappings.push(mapping);
+    }
+    let symbols = Symbols::from(&symbolized);
+    let expected = "/lib/a.so and 2 more: memory without a file: generated code or a kernel page";
+    assert_eq!(symbols.problems, [expected]);
+}
