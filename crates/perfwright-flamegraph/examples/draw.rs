@@ -9,8 +9,13 @@ use perfwright_model::Profile;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let paths: Vec<String> = std::env::args().skip(1).collect();
-    let (out, files) = paths.split_first().ok_or("usage: draw OUT.svg PROFILE [CANDIDATE]")?;
-    let profiles = files.iter().map(|path| load(path)).collect::<Result<Vec<_>, _>>()?;
+    let (out, files) = paths
+        .split_first()
+        .ok_or("usage: draw OUT.svg PROFILE [CANDIDATE]")?;
+    let profiles = files
+        .iter()
+        .map(|path| load(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let options = Options::default();
     let mut svg = Vec::new();
     let summary = match profiles.as_slice() {

@@ -15,6 +15,70 @@ pub(crate) const SMALL: Color = Color {
     b: 236,
 };
 
+/// What the colours of one profile mean; of dependencies, one of their many hues.
+pub(crate) const ORIGINS: [(Color, &str); 4] = [
+    (
+        Color {
+            r: 247,
+            g: 186,
+            b: 92,
+        },
+        "own",
+    ),
+    (
+        Color {
+            r: 158,
+            g: 205,
+            b: 180,
+        },
+        "dependency, by crate",
+    ),
+    (
+        Color {
+            r: 190,
+            g: 200,
+            b: 213,
+        },
+        "std",
+    ),
+    (
+        Color {
+            r: 203,
+            g: 196,
+            b: 170,
+        },
+        "not Rust",
+    ),
+];
+
+/// What the colours of a difference mean, after inferno's scale.
+pub(crate) const CHANGES: [(Color, &str); 3] = [
+    (
+        Color {
+            r: 255,
+            g: 130,
+            b: 130,
+        },
+        "more self",
+    ),
+    (
+        Color {
+            r: 130,
+            g: 130,
+            b: 255,
+        },
+        "less self",
+    ),
+    (
+        Color {
+            r: 250,
+            g: 250,
+            b: 250,
+        },
+        "same",
+    ),
+];
+
 /// A colour for every symbol of a tree.
 pub(crate) struct Palette {
     colors: Vec<Color>,
@@ -32,9 +96,13 @@ impl Palette {
                 .iter()
                 .filter_map(|(symbol, name)| own_crate(symbol, name.as_deref()?)),
         );
+        let has_rust = named
+            .iter()
+            .any(|(_, name)| name.as_deref().and_then(crate_of).is_some());
         let color = |(symbol, name): &(&Symbol, Option<String>)| match name {
-            Some(name) => of_function(name, symbol.file.as_deref(), &own),
-            None => of_label(&symbol.name),
+            Some(name) if has_rust => of_function(name, symbol.file.as_deref(), &own),
+            Some(name) if !is_pseudo(name) => of_other_language(name),
+            _ => of_label(&symbol.name),
         };
         Self {
             colors: named.iter().map(color).collect(),
@@ -73,9 +141,15 @@ fn of_function(name: &str, file: Option<&str>, own: &HashSet<&str>) -> Color {
         Origin::Own => hsl(16.0 + 30.0 * of_crate, 0.88, 0.66 + 0.08 * of_name),
         Origin::Dependency => hsl(78.0 + 250.0 * of_crate, 0.42, 0.73 + 0.08 * of_name),
         Origin::Std => hsl(212.0, 0.22, 0.79 + 0.05 * of_name),
-        Origin::Native => hsl(48.0, 0.24, 0.74 + 0.06 * of_name),
+        Origin::Native => hsl(50.0 + 12.0 * of_name, 0.26, 0.74 + 0.08 * of_name),
         Origin::Pseudo => hsl(0.0, 0.0, 0.80),
     }
+}
+
+/// Where nothing is Rust there are no crates to tell apart, and functions have the warm colours that people
+/// know from other flamegraphs.
+fn of_other_language(name: &str) -> Color {
+    hsl(16.0 + 38.0 * fraction(name), 0.78, 0.69)
 }
 
 fn of_label(label: &str) -> Color {

@@ -45,7 +45,8 @@ impl Names {
 /// A name as a label. In a folded line `;` parts frames, the last words are counts if they are numbers, and
 /// `# ` begins a comment, so these look a little different.
 pub(crate) fn clean(name: &str) -> String {
-    let mut label: String = shortened(name.trim()).chars().map(printable).collect();
+    let one_line = printable(&shortened(name.trim()));
+    let mut label = one_line.trim().replace(';', ",");
     if label.starts_with("# ") {
         label.replace_range(1..2, "\u{a0}");
     }
@@ -53,10 +54,12 @@ pub(crate) fn clean(name: &str) -> String {
     if let Some(at) = last_space.filter(|&at| looks_like_count(&label[at + 1..])) {
         label.replace_range(at..=at, "\u{a0}");
     }
-    if label.is_empty() {
-        return "(unnamed)".to_owned();
+    match label.as_str() {
+        "" => "(unnamed)".to_owned(),
+        // Inferno draws these two as gaps between threads.
+        "-" | "--" => label.replace('-', "\u{2010}"),
+        _ => label,
     }
-    label
 }
 
 /// The beginning and the end of a long name.
@@ -71,15 +74,23 @@ fn shortened(name: &str) -> String {
     format!("{head}…{}", tail.into_iter().collect::<String>())
 }
 
-fn printable(c: char) -> char {
-    match c {
-        ';' => ',',
+/// Text that XML may hold, in one line.
+pub(crate) fn printable(text: &str) -> String {
+    let harmless = |c: char| match c {
         '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
         // They turn the direction of writing, of all that follows as well.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c if c.is_control() || c.is_whitespace() => ' ',
+        c if c.is_control() || (c.is_whitespace() && c != '\u{a0}') => ' ',
         c => c,
-    }
+    };
+    text.chars().map(harmless).collect()
+}
+
+/// Text for the inside of an XML element.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 fn looks_like_count(word: &str) -> bool {
@@ -103,7 +114,7 @@ mod tests {
             ("# no comment", "#\u{a0}no comment"),
             ("  ", "(unnamed)"),
             ("", "(unnamed)"),
-            ("nul\0", "nul "),
+            ("nul\0", "nul"),
             ("evil\u{202e}", "evil\u{fffd}"),
         ] {
             assert_eq!(clean(name), expected, "{name:?}");

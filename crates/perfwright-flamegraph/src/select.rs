@@ -19,6 +19,8 @@ pub(crate) struct Selection {
     sizes: Vec<u32>,
     /// How many frames are drawn, the root left out.
     pub(crate) count: usize,
+    /// With more bytes there would have been more.
+    pub(crate) cut: bool,
 }
 
 /// The widest frames that together take about `bytes`, none below `min_share`. With every frame its callers
@@ -39,6 +41,7 @@ pub(crate) fn select(flame: &Flame, min_share: f64, bytes: usize) -> Selection {
         left = left.saturating_sub(cost);
         fits
     };
+    let wanted = widest.len();
     let kept: Vec<usize> = widest.into_iter().take_while(fits).collect();
     let mut drawn = vec![false; flame.frames.len()];
     drawn[0] = true;
@@ -49,6 +52,7 @@ pub(crate) fn select(flame: &Flame, min_share: f64, bytes: usize) -> Selection {
         drawn,
         sizes: sizes(flame),
         count: kept.len(),
+        cut: kept.len() < wanted,
     }
 }
 

@@ -7,25 +7,31 @@ use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, from_lines};
 
 use crate::flame::Flame;
-use crate::label::clean;
+use crate::label::{escaped, printable};
 use crate::select::{Lines, Selection, is_small_label, lines, select};
 use crate::words::Words;
 use crate::{Direction, Options, Summary, color};
 
 /// What inferno's program, style sheet and frame take, in bytes, with room for titles.
-const PROGRAM_BYTES: usize = 32_000;
+const PROGRAM_BYTES: usize = 26_000;
 
 /// The most that the folded lines may take in memory.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// Sizes are estimated before drawing; each attempt corrects the estimate by what came out. Two have always
-/// been enough; with the last one the budget is down to a few frames.
-const MAX_ATTEMPTS: u32 = 12;
+/// Sizes are estimated before drawing; each attempt corrects the estimate by what came out. After this many,
+/// a file that is small enough is good enough, and from the next on the estimate is cut to a half each time.
+const MAX_ATTEMPTS: u32 = 3;
 
 const BACKGROUND: Color = Color {
     r: 252,
     g: 252,
     b: 251,
+};
+/// Darker, so that white boxes stand out.
+const DIFF_BACKGROUND: Color = Color {
+    r: 224,
+    g: 226,
+    b: 229,
 };
 const TEXT: Color = Color {
     r: 34,
@@ -55,13 +61,16 @@ pub(crate) fn render(
         };
         let mut summary = summary(flame, &selection, &lines);
         let svg = draw(flame, words, options, &lines.lines, &summary)?;
-        if svg.len() <= options.max_bytes || attempt == MAX_ATTEMPTS || selection.count == 0 {
+        let fits = svg.len() <= options.max_bytes;
+        let is_full = !selection.cut || svg.len() > options.max_bytes / 10 * 9;
+        if (fits && (is_full || attempt >= MAX_ATTEMPTS)) || selection.count == 0 {
             summary.bytes = svg.len();
             return Ok((svg, summary));
         }
         let room = options.max_bytes.saturating_sub(PROGRAM_BYTES) as f64;
         let took = svg.len().saturating_sub(PROGRAM_BYTES).max(1) as f64;
-        budget = (budget as f64 * (room / took).min(1.0) * 0.97) as usize;
+        let most = if attempt >= MAX_ATTEMPTS { 0.5 } else { 2.0 };
+        budget = (budget as f64 * (room / took * 0.97).min(most)) as usize;
     }
 }
 
@@ -95,11 +104,14 @@ fn draw(
         .as_ref()
         .map(|colors| palette(flame, colors, lines));
     let mut style = flamegraph::Options::default();
-    style.title = clean(&words.title);
-    style.subtitle = Some(clean(&words.subtitle(summary, flame)));
+    style.title = printable(&words.title);
+    // An empty one keeps its line, for the legend stands in it.
+    style.subtitle = Some(printable(&words.subtitle(summary, flame)));
     style.count_name = words.count_name().to_owned();
     style.name_type = String::new();
-    style.bgcolors = Some(BackgroundColor::Flat(BACKGROUND));
+    let is_diff = flame.colors.is_none();
+    let background = if is_diff { DIFF_BACKGROUND } else { BACKGROUND };
+    style.bgcolors = Some(BackgroundColor::Flat(background));
     style.uicolor = TEXT;
     style.palette_map = palette.as_mut();
     style.frame_height = 17;
@@ -139,12 +151,36 @@ fn palette(flame: &Flame, colors: &[Color], lines: &[String]) -> PaletteMap {
     palette
 }
 
-/// Puts people's words into the boxes' titles.
+/// What the colours mean, and what inferno's style sheet leaves unreadable.
+fn legend(is_diff: bool) -> String {
+    let entries: &[(Color, &str)] = if is_diff {
+        &color::CHANGES
+    } else {
+        &color::ORIGINS
+    };
+    let mut legend = "<style type=\"text/css\">#search { opacity:0.6; } #subtitle, .legend { fill:#555555; }</style>\n<g id=\"legend\">".to_owned();
+    let mut x = 10;
+    for (color, meaning) in entries {
+        let Color { r, g, b } = color;
+        let text_x = x + 14;
+        legend.push_str(&format!(
+            r##"<rect x="{x}" y="39" width="10" height="10" fill="rgb({r},{g},{b})"/><text class="legend" x="{text_x}" y="48">{meaning}</text>"##
+        ));
+        x = text_x + 15 * meaning.len() / 2 + 12;
+    }
+    legend.push_str("</g>\n");
+    legend
+}
+
+/// Puts people's words into the boxes' titles, and the legend before them.
 fn retold(svg: Vec<u8>, words: &Words, flame: &Flame) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&svg) else {
         return svg;
     };
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len() + 2_000);
+    let (head, text) = text.split_at(text.find("<svg id=\"frames\"").unwrap_or(0));
+    out.push_str(head);
+    out.push_str(&legend(flame.colors.is_none()));
     let mut parts = text.split("<title>");
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
@@ -174,12 +210,6 @@ pub(crate) fn empty(options: &Options) -> String {
             r##"<text x="600" y="82" text-anchor="middle" font-family="monospace" font-size="12" fill="#666666">"##,
             "This profile holds no samples: nothing ran while it was captured, or a filter left nothing.</text></svg>\n",
         ),
-        escaped(&clean(title))
+        escaped(&printable(title))
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

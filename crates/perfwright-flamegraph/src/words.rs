@@ -4,6 +4,7 @@ use perfwright_analyze::{percent, quantity};
 use perfwright_model::{Profile, SampleType};
 
 use crate::flame::Flame;
+use crate::label::escaped;
 use crate::{Normalize, Options, Summary};
 
 /// What the profile says of its making stands in its comments behind this.
@@ -21,7 +22,7 @@ impl Words {
     pub(crate) fn of_profile(profile: &Profile, sample_type: usize, options: &Options) -> Self {
         let total = profile.total(sample_type);
         let sample_type = profile.sample_types()[sample_type].clone();
-        let mut title = format!("{}: {}", noun(&sample_type), value(total, &sample_type));
+        let mut title = headline(total, &sample_type);
         if let Some(nanos) = profile.meta.duration_nanos.filter(|&nanos| nanos > 0) {
             title.push_str(&format!(" in {}", quantity(nanos, "nanoseconds")));
         }
@@ -56,10 +57,9 @@ impl Words {
             },
             Normalize::No => 1.0,
         };
-        let [old, new] = totals.map(|total| value(total, &sample_type));
-        let title = format!("{}: {new}, baseline {old}", noun(&sample_type));
+        let old = value(totals[0], &sample_type);
+        let title = format!("{}, baseline {old}", headline(totals[1], &sample_type));
         let mut facts: Vec<String> = options.subtitle.clone().into_iter().collect();
-        facts.push("red costs more itself than in the baseline, blue less".to_owned());
         if (factor - 1.0).abs() > 0.0005 {
             facts.push(format!("baseline scaled by {factor:.3}"));
         }
@@ -103,12 +103,15 @@ impl Words {
     }
 
     /// What inferno says of a box (`name (1,234 nanoseconds, 1.20%; +0.10%)`), as a person would say it. Text
-    /// of another form is kept.
+    /// of another form is kept. Names come and go escaped for XML.
     pub(crate) fn told(&self, title: &str, flame: &Flame) -> Option<String> {
         let (name, values) = title.rsplit_once(" (")?;
         let (count, shares) = values.strip_suffix(')')?.split_once(' ')?;
         let count: u64 = count.replace(',', "").parse().ok()?;
-        let shown = value((count as f64 * flame.scale) as i64, &self.sample_type);
+        let shown = escaped(&value(
+            (count as f64 * flame.scale) as i64,
+            &self.sample_type,
+        ));
         let share = percent(count as f64 / flame.width() as f64);
         let change = shares.split_once("; ").map(|(_, change)| match change {
             "0.00%" => "; self unchanged".to_owned(),
@@ -140,15 +143,18 @@ fn value(value: i64, sample_type: &SampleType) -> String {
     }
 }
 
-fn noun(sample_type: &SampleType) -> String {
-    match sample_type.kind.as_str() {
-        "cpu" => "CPU time".to_owned(),
-        "wall" => "Wall-clock time".to_owned(),
-        "samples" => "Samples".to_owned(),
-        "inuse_space" => "Memory in use".to_owned(),
-        "alloc_space" => "Memory allocated".to_owned(),
-        kind => kind.replace('_', " "),
-    }
+/// What was measured, and how much: `CPU time: 9.81 s`, `1,234 samples`.
+fn headline(total: i64, sample_type: &SampleType) -> String {
+    let total = value(total, sample_type);
+    let noun = match sample_type.kind.as_str() {
+        "cpu" => "CPU time",
+        "wall" => "Wall-clock time",
+        "inuse_space" => "Memory in use",
+        "alloc_space" => "Memory allocated",
+        _ if sample_type.unit.starts_with("count") => return total,
+        kind => kind,
+    };
+    format!("{noun}: {total}")
 }
 
 fn audit<'a>(profile: &'a Profile, key: &str) -> Option<&'a str> {
