@@ -27,6 +27,11 @@
 
 mod audit;
 mod error;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod linux;
 mod options;
 mod sampler;
 

@@ -28,6 +28,8 @@ pub struct Capture {
 pub struct Sampler {
     running: Box<dyn Running>,
     engine: Engine,
+    /// A forked child inherits the value, but not the running sampler.
+    pid: u32,
 }
 
 /// What an engine does once it runs.
@@ -53,7 +55,11 @@ impl Sampler {
             RUNNING.store(false, Ordering::Release);
         }
         let (running, engine) = started?;
-        Ok(Sampler { running, engine })
+        Ok(Sampler {
+            running,
+            engine,
+            pid: std::process::id(),
+        })
     }
 
     /// What was sampled since the start or the last [`Sampler::take`]. Sampling goes on.
@@ -81,7 +87,9 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.running.stop();
-        RUNNING.store(false, Ordering::Release);
+        if self.pid == std::process::id() {
+            RUNNING.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -104,9 +112,43 @@ fn check(options: &Options) -> Result<(), StartError> {
     }
 }
 
+/// In a forked child no sampler runs, whatever the parent had. Async-signal-safe.
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) fn allow_start() {
+    RUNNING.store(false, Ordering::Release);
+}
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 fn start_engine(options: &Options) -> Result<(Box<dyn Running>, Engine), StartError> {
+    match options.engine {
+        #[cfg(feature = "pprof-engine")]
+        Engine::PprofRs => crate::pprof_rs::start(options),
+        #[cfg(not(feature = "pprof-engine"))]
+        Engine::PprofRs => Err(StartError::Unsupported {
+            what: "the pprof-rs engine".into(),
+            help: "build perfwright-cpu with the feature pprof-engine, or use the perf or timer engine".into(),
+        }),
+        _ => crate::linux::start(options),
+    }
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+fn start_engine(options: &Options) -> Result<(Box<dyn Running>, Engine), StartError> {
+    #[cfg(any(feature = "pprof-engine", all(unix, not(target_os = "linux"))))]
+    if matches!(options.engine, Engine::Auto | Engine::PprofRs) {
+        return crate::pprof_rs::start(options);
+    }
     Err(StartError::Unsupported {
-        what: format!("the engine {}", options.engine),
-        help: "CPU sampling needs Unix; on Linux x86-64 or aarch64".into(),
+        what: format!("the engine {} on this platform", options.engine),
+        help: "CPU sampling needs Unix; perf and timer need Linux on x86-64 or aarch64".into(),
     })
 }

@@ -1,0 +1,404 @@
+//! From raw records to a profile: addresses to locations, stacks to the tree, context words to labels.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
+
+use perfwright_context::Word;
+use perfwright_model::{
+    LabelSetId, Location, LocationId, Mapping, MappingId, Period, Profile, SampleType, StackId,
+    keys,
+};
+use perfwright_stack::{Image, Regs};
+
+use super::ring::{Record, flags};
+use super::threads::ThreadInfo;
+use crate::options::{Mode, Options};
+
+/// Time that the clock saw and no sample stands for.
+pub(crate) const LOST: &str = "[kernel or lost]";
+/// Time of one timer signal beyond its period and two ticks: the thread was in the kernel, or blocked signals.
+pub(crate) const BLOCKED: &str = "[kernel or signals blocked]";
+/// New stacks when the profile has grown to its bound.
+pub(crate) const OVER_MEMORY: &str = "[perfwright: memory limit]";
+/// How often (in new stacks) the profile is measured.
+const MEASURE_EVERY: usize = 256;
+
+/// What was counted beside the profile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) delivered: u64,
+    pub(crate) truncated: u64,
+    pub(crate) rootless: u64,
+    pub(crate) unknown_stack: u64,
+    pub(crate) repaired: u64,
+    pub(crate) over_memory: u64,
+    pub(crate) sampled_nanos: u64,
+    pub(crate) lost_nanos: u64,
+}
+
+/// A profile under construction, with the indexes that make adding a sample cheap.
+pub(crate) struct Recorder {
+    pub(crate) profile: Profile,
+    pub(crate) counts: Counts,
+    locations: HashMap<(u64, bool), LocationId, FastHash>,
+    stacks: HashMap<u128, StackId, FastHash>,
+    mappings: HashMap<u64, Option<MappingId>, FastHash>,
+    labels: HashMap<LabelKey, LabelSetId>,
+    addresses: Vec<u64>,
+    mode: Mode,
+    span_ids: bool,
+    max_memory_bytes: usize,
+    /// A weight beyond this did not come from running user code between ticks.
+    max_weight_nanos: u64,
+    room: Room,
+}
+
+/// What labels depend on: the thread, its context word (without the instance unless asked for), its state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct LabelKey {
+    thread: u32,
+    context: u64,
+    is_off_cpu: bool,
+}
+
+/// How near the profile is to its bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Free,
+    /// Known stacks only.
+    KnownOnly,
+    /// Not even new combinations of known stacks and labels.
+    None,
+}
+
+/// A thread's number in label keys, and what its labels say.
+pub(crate) struct ThreadLabels<'a> {
+    pub(crate) key: u32,
+    pub(crate) info: &'a ThreadInfo,
+}
+
+impl Recorder {
+    pub(crate) fn new(options: &Options, max_weight_nanos: u64) -> Recorder {
+        Recorder {
+            profile: empty_profile(options),
+            counts: Counts::default(),
+            locations: HashMap::default(),
+            stacks: HashMap::default(),
+            mappings: HashMap::default(),
+            labels: HashMap::new(),
+            addresses: Vec::new(),
+            mode: options.mode,
+            span_ids: options.span_ids,
+            max_memory_bytes: options.max_memory_bytes,
+            max_weight_nanos,
+            room: Room::Free,
+        }
+    }
+
+    /// An empty recorder like this one.
+    pub(crate) fn fresh(&self, options: &Options) -> Recorder {
+        Recorder::new(options, self.max_weight_nanos)
+    }
+
+    /// What is recorded so far, for a capture to add leaves to, while this one goes on.
+    pub(crate) fn copy_for_capture(&self) -> Recorder {
+        Recorder {
+            profile: self.profile.clone(),
+            counts: self.counts,
+            locations: HashMap::default(),
+            stacks: HashMap::default(),
+            mappings: HashMap::default(),
+            labels: self.labels.clone(),
+            addresses: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Modules changed: an address may mean something else from now on.
+    pub(crate) fn forget_addresses(&mut self) {
+        self.locations.clear();
+        self.stacks.clear();
+        self.mappings.clear();
+    }
+
+    /// Adds one sample. Returns the time it accounts for, leaves included.
+    pub(crate) fn record(
+        &mut self,
+        record: &Record<'_>,
+        image: &mut Image,
+        thread: &ThreadLabels<'_>,
+    ) -> u64 {
+        let weight = record.header.weight_nanos;
+        let normal = weight.min(self.max_weight_nanos);
+        self.resolve_frames(record, image);
+        let stack = self.stack(image);
+        let is_off_cpu = record.header.flags & flags::OFF_CPU != 0;
+        let labels = self.label_set(thread, Word::from_bits(record.header.context), is_off_cpu);
+        self.counts.delivered += 1;
+        self.counts.sampled_nanos += normal;
+        self.add(stack, labels, [1, normal]);
+        if weight > normal {
+            self.record_leaf(BLOCKED, labels, weight - normal);
+        }
+        weight
+    }
+
+    /// Adds time without a sample to a thread.
+    pub(crate) fn record_lost(&mut self, thread: &ThreadLabels<'_>, nanos: u64) {
+        let labels = self.label_set(thread, Word::EMPTY, false);
+        self.record_leaf(LOST, labels, nanos);
+    }
+
+    fn record_leaf(&mut self, name: &str, labels: LabelSetId, nanos: u64) {
+        self.counts.lost_nanos += nanos;
+        let leaf = self.profile.frame_location(name);
+        let stack = self.profile.push_stack(StackId::ROOT, leaf);
+        self.add(stack, labels, [0, nanos]);
+    }
+
+    fn add(&mut self, stack: StackId, labels: LabelSetId, values: [u64; 2]) {
+        let labels = if self.room == Room::None {
+            LabelSetId::EMPTY
+        } else {
+            labels
+        };
+        let values = values.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+        self.profile.record(stack, labels, &values);
+    }
+
+    /// Puts the sample's addresses into `self.addresses`, and counts what the stack lacks.
+    fn resolve_frames(&mut self, record: &Record<'_>, image: &mut Image) {
+        let header = &record.header;
+        let has = |flag| header.flags & flag != 0;
+        let (mut reached_root, mut truncated) = (has(flags::ROOT), has(flags::FULL));
+        if has(flags::NEEDS_COPY) && !record.copy.is_empty() {
+            let [pc, sp, fp, lr] = header.regs;
+            let regs = Regs { pc, sp, fp, lr };
+            let unwound = image.unwind(&regs, record.copy, record.frames, &mut self.addresses);
+            reached_root = unwound.reached_root || (unwound.resumed && reached_root);
+            truncated = unwound.truncated || (unwound.resumed && truncated);
+            self.counts.repaired += u64::from(unwound.reached_root || unwound.resumed);
+            if self.addresses.len() < record.frames.len() && !unwound.reached_root {
+                // The trail in the copy ended early: the walk's frames are the better half.
+                self.addresses.clear();
+                self.addresses.extend_from_slice(record.frames);
+            }
+        } else {
+            self.addresses.clear();
+            self.addresses.extend_from_slice(record.frames);
+        }
+        self.counts.truncated += u64::from(truncated);
+        self.counts.rootless += u64::from(!reached_root);
+        self.counts.unknown_stack += u64::from(has(flags::NO_STACK));
+    }
+
+    /// The stack of `self.addresses`, or the pseudo stack for what has no room.
+    fn stack(&mut self, image: &Image) -> StackId {
+        if self.room == Room::None {
+            return self.over_memory();
+        }
+        let key = hash_addresses(&self.addresses);
+        if let Some(&stack) = self.stacks.get(&key) {
+            return stack;
+        }
+        if self.room != Room::Free {
+            return self.over_memory();
+        }
+        let stack = self.new_stack(image);
+        self.stacks.insert(key, stack);
+        if self.stacks.len().is_multiple_of(MEASURE_EVERY) {
+            self.measure();
+        }
+        stack
+    }
+
+    fn over_memory(&mut self) -> StackId {
+        self.counts.over_memory += 1;
+        if self.counts.over_memory.is_multiple_of(MEASURE_EVERY as u64) {
+            self.measure();
+        }
+        let leaf = self.profile.frame_location(OVER_MEMORY);
+        self.profile.push_stack(StackId::ROOT, leaf)
+    }
+
+    fn new_stack(&mut self, image: &Image) -> StackId {
+        let mut stack = StackId::ROOT;
+        for i in (0..self.addresses.len()).rev() {
+            let location = self.location(self.addresses[i], i > 0, image);
+            stack = self.profile.push_stack(stack, location);
+        }
+        stack
+    }
+
+    fn location(&mut self, address: u64, is_caller: bool, image: &Image) -> LocationId {
+        if let Some(&location) = self.locations.get(&(address, is_caller)) {
+            return location;
+        }
+        // A return address lies behind the call; one less lies in it, which is what a lookup wants.
+        let avma = if is_caller {
+            address.wrapping_sub(1)
+        } else {
+            address
+        };
+        let mapping = self.mapping(avma, image);
+        let location = Location {
+            mapping,
+            address: NonZeroU64::new(avma),
+            ..Location::default()
+        };
+        let id = match location.address {
+            Some(_) => self.profile.add_location(location, &[]),
+            None => self.profile.frame_location("[null]"),
+        };
+        self.locations.insert((address, is_caller), id);
+        id
+    }
+
+    fn mapping(&mut self, avma: u64, image: &Image) -> Option<MappingId> {
+        let module = image.module_at(avma)?;
+        if let Some(&mapping) = self.mappings.get(&module.range.start) {
+            return mapping;
+        }
+        let mapping = Mapping {
+            offset: module.file_offset,
+            filename: self.profile.intern(&module.path.to_string_lossy()),
+            build_id: self.profile.intern(&hex(&module.build_id)),
+            ..Mapping::new(module.range.start, module.range.end)
+        };
+        let id = Some(self.profile.add_mapping(mapping));
+        self.mappings.insert(module.range.start, id);
+        id
+    }
+
+    fn label_set(&mut self, thread: &ThreadLabels<'_>, word: Word, is_off_cpu: bool) -> LabelSetId {
+        let word = if self.span_ids {
+            word
+        } else {
+            word.with_instance(None)
+        };
+        let key = LabelKey {
+            thread: thread.key,
+            context: word.to_bits(),
+            is_off_cpu,
+        };
+        if let Some(&labels) = self.labels.get(&key) {
+            return labels;
+        }
+        if self.room == Room::None {
+            return LabelSetId::EMPTY;
+        }
+        let labels = self.build_labels(thread.info, word, is_off_cpu);
+        self.labels.insert(key, labels);
+        labels
+    }
+
+    fn build_labels(&mut self, thread: &ThreadInfo, word: Word, is_off_cpu: bool) -> LabelSetId {
+        let profile = &mut self.profile;
+        let mut labels = vec![profile.str_label(keys::THREAD, &thread.name)];
+        if thread.tid != 0 {
+            labels.push(profile.num_label(keys::TID, thread.tid.into(), ""));
+        }
+        if self.mode == Mode::Wall {
+            labels.push(
+                profile.str_label(keys::STATE, if is_off_cpu { "off-cpu" } else { "on-cpu" }),
+            );
+        }
+        let context = perfwright_context::labels(word.node());
+        let spans: Vec<_> = context
+            .iter()
+            .filter(|(key, _)| key == keys::SPAN)
+            .map(|(_, span)| span.as_str())
+            .collect();
+        if spans.len() > 1 {
+            labels.push(profile.str_label(keys::SPAN_PATH, &spans.join(" > ")));
+        }
+        for (i, (key, value)) in context.iter().enumerate() {
+            // Of several labels with one key the innermost counts.
+            if !context[i + 1..].iter().any(|(later, _)| later == key) {
+                labels.push(profile.str_label(key, value));
+            }
+        }
+        if let Some(id) = word.instance().and_then(|instance| instance.id()) {
+            labels.push(profile.num_label(keys::SPAN_ID, id as i64, ""));
+        }
+        profile.intern_labels(&labels)
+    }
+
+    /// Compares what the profile and its indexes take with the bound.
+    fn measure(&mut self) {
+        let indexes = self.stacks.capacity() * (size_of::<(u128, StackId)>() + 1)
+            + self.locations.capacity() * (size_of::<((u64, bool), LocationId)>() + 1)
+            + self.labels.capacity() * (size_of::<(LabelKey, LabelSetId)>() + 1);
+        let bytes = self.profile.heap_bytes() + indexes;
+        self.room = match bytes {
+            _ if bytes < self.max_memory_bytes => Room::Free,
+            _ if bytes < self.max_memory_bytes + self.max_memory_bytes / 4 => Room::KnownOnly,
+            _ => Room::None,
+        };
+    }
+}
+
+fn empty_profile(options: &Options) -> Profile {
+    let kind = match options.mode {
+        Mode::Cpu => "cpu",
+        Mode::Wall => "wall",
+    };
+    let time = SampleType::new(kind, "nanoseconds");
+    let mut profile = Profile::new([SampleType::new("samples", "count"), time.clone()]);
+    profile.meta.default_sample_type = Some(1);
+    let value = 1_000_000_000 / i64::from(options.frequency_hz);
+    profile.meta.period = Some(Period {
+        sample_type: time,
+        value,
+    });
+    profile
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 128 bits, so that two stacks of a profile never share a key in practice (10^6 stacks: 10^-27).
+fn hash_addresses(addresses: &[u64]) -> u128 {
+    let (mut a, mut b) = (0x243f_6a88_85a3_08d3_u64, 0x1319_8a2e_0370_7344_u64);
+    for &address in addresses {
+        a = fold(a ^ address, 0x9e37_79b9_7f4a_7c15);
+        b = fold(b ^ address.rotate_left(32), 0xd6e8_feb8_6659_fd93);
+    }
+    u128::from(a) << 64 | u128::from(b ^ addresses.len() as u64)
+}
+
+/// The two halves of the product, folded: mixes every bit of the input into the result.
+fn fold(value: u64, factor: u64) -> u64 {
+    let product = u128::from(value) * u128::from(factor);
+    (product as u64) ^ (product >> 64) as u64 ^ value.rotate_left(23)
+}
+
+type FastHash = BuildHasherDefault<AddressHasher>;
+
+/// For keys that are addresses of our own code or already hashed: nobody chooses them to collide.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_ne_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = fold(self.0 ^ value, 0x9e37_79b9_7f4a_7c15);
+    }
+}

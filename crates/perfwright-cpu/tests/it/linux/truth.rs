@@ -1,0 +1,50 @@
+//! Known splits of CPU time.
+
+use std::time::Duration;
+
+use perfwright_cpu::{Engine, Options, Sampler};
+
+use super::names::{Named, has};
+use super::process::alone;
+use super::work::split;
+
+/// 70/20/10 in a thread of its own, from about 10,000 periods; each share within 5 standard deviations.
+fn known_split(engine: Engine) {
+    let options = Options::new().engine(engine).frequency_hz(4_999);
+    let sampler = Sampler::start(options).unwrap();
+    std::thread::Builder::new()
+        .name("splitter".into())
+        .spawn(|| split(Duration::from_secs(2)))
+        .unwrap()
+        .join()
+        .unwrap();
+    let capture = sampler.stop();
+    println!("{}", capture.audit);
+    let named = Named::new(&capture);
+    let sampled = named.sum(|stack| has(stack, "split"));
+    for (name, truth) in [("seventy", 0.7), ("twenty_of", 0.2), ("ten_of_them", 0.1)] {
+        let share = named.sum(|stack| has(stack, name)) as f64 / sampled as f64;
+        // Weights of one stack are added up; the weights are at most 1.5 periods (perf) or a tick (timer).
+        let signals = capture.audit.delivered as f64;
+        let deviation = (truth * (1.0 - truth) / signals).sqrt();
+        println!(
+            "{name}: {share:.4} of {truth} ({:.1} sd)",
+            (share - truth) / deviation
+        );
+        assert!((share - truth).abs() < 5.0 * deviation, "{name} {share}");
+    }
+}
+
+#[test]
+fn perf_finds_the_known_split() {
+    alone("linux::truth::perf_finds_the_known_split", || {
+        known_split(Engine::Perf)
+    });
+}
+
+#[test]
+fn timers_find_the_known_split() {
+    alone("linux::truth::timers_find_the_known_split", || {
+        known_split(Engine::Timer)
+    });
+}

@@ -1,0 +1,12 @@
+//! The sampler against known truth.
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod linux {
+    mod names;
+    mod process;
+    mod truth;
+    mod work;
+}
