@@ -238,7 +238,7 @@ impl Terminal {
 
     /// Says why a command failed, from the outermost reason to its cause, and gives its exit code.
     pub(crate) fn fail(&mut self, error: &Error) -> ExitCode {
-        self.error(format_args!("{error:#}"));
+        self.error(format_args!("failed to {error:#}"));
         ExitCode::FAILURE
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use perfwright_cpu::MAX_FREQUENCY_HZ;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,8 +12,8 @@ Examples:
     cargo perfwright profile
   Profile an example with arguments of its own, for 30 seconds
     cargo perfwright profile --example server --seconds 30 -- --threads 4
-  Profile a program that is no HTTP service, until it ends
-    cargo perfwright profile --bin import -- data.csv
+  Profile a program that is no HTTP service, until it ends or two minutes are over
+    cargo perfwright profile --bin import --seconds 120 -- data.csv
   See where the program waits rather than computes
     cargo perfwright profile --mode wall --frequency 99
 
@@ -41,7 +42,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub seconds: Duration,
     /// Samples per second of CPU time, for each thread [default: 999; 99 in wall mode]
-    #[arg(long, value_name = "HERTZ")]
+    #[arg(long, value_name = "HERTZ", value_parser = parse_frequency)]
     pub frequency: Option<u32>,
     /// What interrupts the program to take samples
     #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
@@ -100,6 +101,53 @@ pub enum ModeChoice {
     Wall,
 }
 
+impl ProfileArgs {
+    /// The frequency asked for, or the mode's default.
+    pub(crate) fn frequency_hz(&self) -> u32 {
+        self.frequency.unwrap_or(match self.mode {
+            ModeChoice::Cpu => 999,
+            ModeChoice::Wall => 99,
+        })
+    }
+}
+
+impl EngineChoice {
+    /// As the sampler calls it.
+    pub(crate) fn wire_name(self) -> &'static str {
+        match self {
+            EngineChoice::Auto => "auto",
+            EngineChoice::Perf => "perf",
+            EngineChoice::Timer => "timer",
+            EngineChoice::Pprof => "pprof-rs",
+        }
+    }
+}
+
+impl ModeChoice {
+    /// As the sampler calls it.
+    pub(crate) fn wire_name(self) -> &'static str {
+        match self {
+            ModeChoice::Cpu => "cpu",
+            ModeChoice::Wall => "wall",
+        }
+    }
+}
+
+fn parse_frequency(text: &str) -> Result<u32, String> {
+    let hertz: u32 = text
+        .parse()
+        .map_err(|_| "not a whole number of hertz".to_owned())?;
+    match hertz {
+        0 => {
+            Err("0 Hz samples nothing: 999 is good for a short look, 99 for a long one".to_owned())
+        }
+        too_high if too_high > MAX_FREQUENCY_HZ => {
+            Err(format!("more than can be had: at most {MAX_FREQUENCY_HZ}"))
+        }
+        hertz => Ok(hertz),
+    }
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -108,4 +156,44 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         return Err("must be between 0.1 and 86400 seconds".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_and_modes_have_the_samplers_names() {
+        for engine in EngineChoice::value_variants() {
+            assert!(
+                engine.wire_name().parse::<perfwright_cpu::Engine>().is_ok(),
+                "{engine:?}"
+            );
+        }
+        for mode in ModeChoice::value_variants() {
+            assert!(
+                mode.wire_name().parse::<perfwright_cpu::Mode>().is_ok(),
+                "{mode:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_without_sense_are_refused_with_a_reason() {
+        assert_eq!(parse_frequency("999"), Ok(999));
+        for (text, reason) in [
+            ("0", "samples nothing"),
+            ("10001", "at most 10000"),
+            ("x", "whole"),
+        ] {
+            assert!(
+                parse_frequency(text).unwrap_err().contains(reason),
+                "{text}"
+            );
+        }
+        assert_eq!(parse_seconds("2.5"), Ok(Duration::from_millis(2_500)));
+        for text in ["0", "-1", "nan", "inf", "1e9", "ten"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+    }
 }

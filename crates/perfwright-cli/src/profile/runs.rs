@@ -80,6 +80,14 @@ impl Run {
         &self.work
     }
 
+    /// Where the run will be when it is complete, unless another run of this second is there first.
+    pub(crate) fn final_folder(&self) -> PathBuf {
+        match &self.place {
+            Place::Among { root, name, .. } => root.join(name),
+            Place::At(place) => place.clone(),
+        }
+    }
+
     /// Gives the run its final name, points `latest` at it and prunes older runs. Returns its folder.
     pub(crate) fn complete(mut self) -> Result<PathBuf> {
         let folder = match &self.place {

@@ -126,7 +126,19 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Tally) {
+    /// Answers with these latencies, all of them good.
+    #[cfg(test)]
+    pub(crate) fn of_micros(latencies: &[u64]) -> Tally {
+        let mut tally = Tally::new();
+        for &micros in latencies {
+            tally.latency_us.saturating_record(micros);
+            tally.ok += 1;
+        }
+        tally
+    }
+
+    /// Takes in the counts of another.
+    pub(crate) fn add(&mut self, other: &Tally) {
         self.ok += other.ok;
         self.errors += other.errors;
         if self.first_error.is_none() {
