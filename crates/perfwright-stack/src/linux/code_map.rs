@@ -177,3 +177,69 @@ impl CodeRange {
             .map_or(Rule::Unknown, |(table, relative)| table.rule(relative))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(stacks: &[(u64, u64, bool)]) -> CodeMap {
+        let range = |(start, end, is_main): &(u64, u64, bool)| StackRange {
+            start: *start,
+            end: *end,
+            is_main: *is_main,
+        };
+        CodeMap::new(Vec::new(), stacks.iter().map(range).collect())
+    }
+
+    fn bounds(map: &CodeMap, sp: u64, thread_pointer: u64) -> (u64, bool) {
+        let bounds = map
+            .stack_bounds_of(sp, thread_pointer)
+            .expect("a guess at least");
+        assert_eq!(bounds.low, sp);
+        (bounds.high, bounds.probe)
+    }
+
+    #[test]
+    fn the_control_block_ends_a_stack_merged_with_its_neighbour() {
+        let merged = map(&[(0x10_0000, 0x30_0000, false)]);
+        assert_eq!(bounds(&merged, 0x18_0000, 0x1F_F000), (0x1F_F000, false));
+        // Another thread's stack in the same mapping: the block of this one lies below.
+        assert_eq!(bounds(&merged, 0x28_0000, 0x1F_F000), (0x30_0000, true));
+        // A coroutine's.
+        assert_eq!(bounds(&merged, 0x28_0000, 0x90_0000), (0x30_0000, true));
+    }
+
+    #[test]
+    fn an_unknown_stack_ends_at_the_control_block_or_the_next_mapping() {
+        let other = map(&[(0x10_0000, 0x20_0000, false)]);
+        assert_eq!(bounds(&other, 0x30_0000, 0x38_0000), (0x38_0000, true));
+        assert_eq!(bounds(&other, 0x8_0000, 0xF00_0000), (0x10_0000, true));
+        assert_eq!(
+            bounds(&other, 0x30_0000, 0),
+            (0x30_0000 + UNKNOWN_STACK_BYTES, true)
+        );
+        assert_eq!(other.stack_bounds_of(u64::MAX - 7, 0), None);
+    }
+
+    #[test]
+    fn the_main_stack_needs_no_control_block() {
+        let main = map(&[
+            (0x10_0000, 0x20_0000, false),
+            (0x7F0_0000, 0x7F2_0000, true),
+        ]);
+        assert_eq!(bounds(&main, 0x7F1_0000, 0x18_0000), (0x7F2_0000, false));
+        assert_eq!(
+            bounds(&main, 0x7E0_0000, 0x18_0000),
+            (0x7F2_0000, true),
+            "grown"
+        );
+    }
+
+    #[test]
+    fn an_empty_map_knows_no_code() {
+        let empty = CodeMap::default();
+        assert_eq!(empty.frame_pointer_at(0x1000), FpState::UnknownCode);
+        assert!(!empty.is_code(0x1000));
+        assert_eq!(empty.heap_bytes(), 0);
+    }
+}

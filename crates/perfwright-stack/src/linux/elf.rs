@@ -60,7 +60,7 @@ impl ElfFacts {
 
     fn offset_of(&self, svma: u64) -> Option<(u64, &Load)> {
         let load = self.loads.iter().find(|load| load.svma.contains(&svma))?;
-        Some((load.file.start + (svma - load.svma.start), load))
+        Some((load.file.start.wrapping_add(svma - load.svma.start), load))
     }
 }
 

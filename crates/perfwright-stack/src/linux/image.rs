@@ -247,8 +247,9 @@ impl Module {
 
     /// (call frame information, its index) with the SVMA range of each, and the lowest code SVMA.
     pub(crate) fn unwind_sections(&self) -> Option<UnwindSections> {
-        let place =
-            |section: &elf::Section, bytes: &Bytes| section.svma..section.svma + bytes.len() as u64;
+        let place = |section: &elf::Section, bytes: &Bytes| {
+            section.svma..section.svma.wrapping_add(bytes.len() as u64)
+        };
         let (facts, file) = (&self.file.facts, &self.file);
         let eh_frame = file.eh_frame.clone()?;
         let hdr = file.eh_frame_hdr.clone();

@@ -342,3 +342,6 @@ fn pages(starts: &[u32]) -> Box<[u32]> {
     };
     (0..=last + 1).map(before).collect()
 }
+
+#[cfg(test)]
+mod tests;

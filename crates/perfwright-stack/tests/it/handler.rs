@@ -162,10 +162,8 @@ impl ThreadTimer {
             },
         };
         // SAFETY: our own timer, and plain data.
-        assert_eq!(
-            unsafe { libc::timer_settime(self.0, 0, &once, std::ptr::null_mut()) },
-            0
-        );
+        let result = unsafe { libc::timer_settime(self.0, 0, &once, std::ptr::null_mut()) };
+        assert_eq!(result, 0);
     }
 }
 

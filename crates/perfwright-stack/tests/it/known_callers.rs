@@ -103,7 +103,7 @@ fn memcpy_keeps_its_caller() {
 extern "C" fn compares_slowly(a: *const c_void, b: *const c_void) -> i32 {
     // SAFETY: qsort passes pointers to elements of the array of u64 below.
     let (a, b) = unsafe { (*a.cast::<u64>(), *b.cast::<u64>()) };
-    (0..black_box(50_u64)).fold(0, |sum, i| sum + i) as i32 / 100_000 + a.cmp(&b) as i32
+    (0..black_box(50_u64)).sum::<u64>() as i32 / 100_000 + a.cmp(&b) as i32
 }
 
 #[inline(never)]

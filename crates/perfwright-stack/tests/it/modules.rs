@@ -2,7 +2,7 @@
 
 use crate::symbols::name;
 use perfwright_stack::{Image, Module, build_id_of, build_id_of_bytes};
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::path::Path;
 
 /// The build id by looking for the note's fixed bytes: name size 4, SHA-1 size 20, type 3, "GNU".
@@ -15,7 +15,7 @@ fn build_id_by_search(bytes: &[u8]) -> Vec<u8> {
     bytes[at + note.len()..][..20].to_vec()
 }
 
-fn module<'i>(image: &'i Image, is_it: impl Fn(&str) -> bool) -> &'i Module {
+fn module(image: &Image, is_it: impl Fn(&str) -> bool) -> &Module {
     let mut modules = image.modules().iter();
     modules
         .find(|module| is_it(&module.path.to_string_lossy()))
@@ -112,9 +112,13 @@ fn open_library() -> *mut c_void {
 fn opening_and_closing_a_library_is_noticed() {
     let mut image = Image::load().expect("own maps");
     let paths = |image: &Image| -> Vec<_> {
-        image
+        // Another test opens a library of its own, with a name of its own.
+        let is_other = |path: &Path| path.to_string_lossy().contains("perfwright-stack-");
+        let modules = image
             .modules()
             .iter()
+            .filter(|module| !is_other(&module.path));
+        modules
             .map(|module| (module.path.clone(), module.range.clone()))
             .collect()
     };
@@ -145,6 +149,39 @@ fn opening_and_closing_a_library_is_noticed() {
         image.module_at(range.start).map(|module| &module.build_id),
         Some(&id)
     );
+}
+
+/// A library whose file is gone (an upgrade while the program runs) is read from memory.
+#[test]
+fn a_deleted_library_is_read_from_memory() {
+    let mut image = Image::load().expect("own maps");
+    let libc = module(&image, |path| path.contains("/libc.so"))
+        .path
+        .clone();
+    let libm = libc.with_file_name("libm.so.6");
+    let copy = std::env::temp_dir().join(format!("perfwright-stack-{}.so", std::process::id()));
+    std::fs::copy(&libm, &copy).expect("a system with libm");
+    let name = CString::new(copy.to_string_lossy().into_owned()).expect("no NUL");
+    // SAFETY: as in `open_library`.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
+    std::fs::remove_file(&copy).expect("our own file");
+    assert!(!handle.is_null());
+
+    let rows = image.table_rows();
+    assert!(image.refresh().expect("own maps"));
+    let deleted = module(&image, |path| path.ends_with(".so (deleted)"));
+    assert_eq!(
+        Some(&deleted.build_id),
+        build_id_of(&libm).expect("readable").as_ref()
+    );
+    assert!(
+        image.table_rows() > rows + 1000,
+        "{} then {}",
+        rows,
+        image.table_rows()
+    );
+    // SAFETY: a handle from dlopen, closed once.
+    assert_eq!(unsafe { libc::dlclose(handle) }, 0);
 }
 
 #[test]

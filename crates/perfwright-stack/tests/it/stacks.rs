@@ -111,10 +111,8 @@ fn use_alternate_stack(memory: &mut [u8]) {
         ss_size: memory.len(),
     };
     // SAFETY: the caller keeps the memory, and disables the stack before it goes.
-    assert_eq!(
-        unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) },
-        0
-    );
+    let result = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
 }
 
 fn disable_alternate_stack() {
@@ -124,7 +122,8 @@ fn disable_alternate_stack() {
         ss_size: 0,
     };
     // SAFETY: no handler is running on it.
-    assert_eq!(unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) }, 0);
+    let result = unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
 }
 
 #[test]
