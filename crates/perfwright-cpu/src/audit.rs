@@ -90,6 +90,8 @@ audit! {
     /// CPU time that sampling took, in nanoseconds: the collector's thread, and an estimate for the signal
     /// handlers (without the kernel's part of a signal).
     own_cpu_nanos: u64,
+    /// The handlers' part of that.
+    handler_nanos: u64,
     /// Attribution follows the kernel's tick: work in step with it is on the wrong function.
     tick_limited: bool,
     /// Whether the program was built with frame pointers.

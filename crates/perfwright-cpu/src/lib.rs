@@ -33,6 +33,11 @@ mod error;
 ))]
 mod linux;
 mod options;
+#[cfg(any(
+    all(feature = "pprof-engine", target_os = "linux"),
+    all(unix, not(target_os = "linux"))
+))]
+mod pprof_rs;
 mod sampler;
 
 pub use audit::Audit;

@@ -143,7 +143,10 @@ fn start_engine(options: &Options) -> Result<(Box<dyn Running>, Engine), StartEr
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 fn start_engine(options: &Options) -> Result<(Box<dyn Running>, Engine), StartError> {
-    #[cfg(any(feature = "pprof-engine", all(unix, not(target_os = "linux"))))]
+    #[cfg(any(
+        all(feature = "pprof-engine", target_os = "linux"),
+        all(unix, not(target_os = "linux"))
+    ))]
     if matches!(options.engine, Engine::Auto | Engine::PprofRs) {
         return crate::pprof_rs::start(options);
     }

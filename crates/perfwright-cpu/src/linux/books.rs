@@ -164,6 +164,7 @@ fn audit(collector: &Collector, counts: &Counts, window: &Window) -> Audit {
         sampled_nanos: counts.sampled_nanos,
         lost_nanos: counts.lost_nanos,
         own_cpu_nanos: window.own_cpu + window.handler,
+        handler_nanos: window.handler,
         tick_limited: is_tick_limited(collector),
         frame_pointers: collector.image.has_frame_pointers(),
         notes: notes(collector, window),

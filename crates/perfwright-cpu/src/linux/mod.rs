@@ -21,4 +21,6 @@ mod slots;
 mod sys;
 mod threads;
 
+#[cfg(feature = "pprof-engine")]
+pub(crate) use handler::is_foreign;
 pub(crate) use sampler::start;
