@@ -1,8 +1,8 @@
 //! What capturing a stack costs: `cargo run --release -p perfwright-stack --example stack_cost`.
 //!
-//! Times `walk` and `copy_stack` inside a signal handler at a given depth (so on a real interrupted thread), and the CPU
-//! time and memory of loading an [`Image`]. CPU time, best and median of many rounds: absolute numbers mean little on a
-//! shared machine.
+//! Times `walk` and `copy_stack` inside a signal handler at a given depth (so on a real interrupted
+//! thread), and the CPU time and memory of loading an [`Image`]. CPU time, best and median of many
+//! rounds: absolute numbers mean little on a shared machine.
 
 #[cfg(all(
     target_os = "linux",
@@ -97,7 +97,8 @@ mod linux {
         let mut image = Image::load()?;
         let loaded = thread_cpu_nanos() - start;
         println!(
-            "Image::load   {:.2} ms CPU, {} rows, {} KiB of heap, resident +{} KiB, frame pointers {:.1} %",
+            "Image::load   {:.2} ms CPU, {} rows, {} KiB of heap, resident +{} KiB, \
+             frame pointers {:.1} %",
             loaded as f64 / 1e6,
             image.table_rows(),
             image.heap_bytes() / 1024,

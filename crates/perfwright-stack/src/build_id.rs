@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// The GNU build id in the bytes of an ELF file (64-bit, either byte order), or `None` if it has none or isn't such a file.
+/// The GNU build id in the bytes of an ELF file (64-bit, either byte order), or `None` if it has
+/// none or isn't such a file.
 #[must_use]
 pub fn build_id_of_bytes(file: &[u8]) -> Option<Vec<u8>> {
     find(file)
@@ -22,7 +23,8 @@ pub fn build_id_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(find(&file))
 }
 
-/// By the notes that program headers point to: these are loaded with the program and survive stripping.
+/// By the notes that program headers point to: these are loaded with the program and survive
+/// stripping.
 pub(crate) fn find<'a, R: ReadRef<'a>>(file: R) -> Option<Vec<u8>> {
     let header = FileHeader64::<Endianness>::parse(file).ok()?;
     let endian = header.endian().ok()?;

@@ -7,15 +7,16 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A whole file, mapped read-only. Its pages are the page cache's, shared with the loaded module; they count as resident
-/// only while they are in use (see [`MappedFile::release`]).
+/// A whole file, mapped read-only. Its pages are the page cache's, shared with the loaded module;
+/// they count as resident only while they are in use (see [`MappedFile::release`]).
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the mapping is private, read-only and never remapped before Drop; sharing it is sharing a `&[u8]`.
+// SAFETY: the mapping is private, read-only and never remapped before Drop; sharing it is sharing a
+// `&[u8]`.
 unsafe impl Send for MappedFile {}
 // SAFETY: as above.
 unsafe impl Sync for MappedFile {}
@@ -31,7 +32,8 @@ impl MappedFile {
             ));
         }
         let len = usize::try_from(metadata.len()).map_err(io::Error::other)?;
-        // SAFETY: a fresh private mapping, placed by the kernel, of a file that is open; it touches no existing memory.
+        // SAFETY: a fresh private mapping, placed by the kernel, of a file that is open; it touches
+        // no existing memory.
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -51,8 +53,9 @@ impl MappedFile {
 
     /// Gives the resident pages back; the next access faults them in again from the page cache.
     pub(crate) fn release(&self) {
-        // SAFETY: the range is exactly our own mapping; it is private and never written, so dropping its pages loses
-        // nothing. A failure leaves the pages resident, which is only a cost.
+        // SAFETY: the range is exactly our own mapping; it is private and never written, so
+        // dropping its pages loses nothing. A failure leaves the pages resident, which is only a
+        // cost.
         unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTNEED) };
     }
 }
@@ -68,13 +71,14 @@ impl Deref for MappedFile {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: mapped for `len` bytes until Drop. An executable file that is in use isn't written in place (that would
-        // break the running program as well), so the bytes hold still.
+        // SAFETY: mapped for `len` bytes until Drop. An executable file that is in use isn't
+        // written in place (that would break the running program as well), so the bytes hold still.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
-/// A part of a mapped file, or a copy of memory where there is no file to map (the vdso, a deleted file).
+/// A part of a mapped file, or a copy of memory where there is no file to map (the vdso, a deleted
+/// file).
 #[derive(Clone, Debug)]
 pub(crate) enum Bytes {
     Mapped(Arc<MappedFile>, Range<usize>),

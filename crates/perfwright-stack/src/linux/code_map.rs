@@ -6,13 +6,15 @@ use super::table::UnwindTable;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Above a stack pointer that lies in no known mapping, this much is looked at at most. Rust's threads have 2 MiB,
-/// glibc's 8 MiB; every page of it is probed before it is read, so the number only bounds nonsense.
+/// Above a stack pointer that lies in no known mapping, this much is looked at at most. Rust's
+/// threads have 2 MiB, glibc's 8 MiB; every page of it is probed before it is read, so the number
+/// only bounds nonsense.
 const UNKNOWN_STACK_BYTES: u64 = 64 << 20;
 
-/// Executable code and possible stacks of the process at one moment. Built by [`Image::code_map`](crate::Image::code_map)
-/// off the hot path; lookups neither allocate nor lock. Who publishes it to signal handlers must keep it alive while one
-/// may be reading it. Cloning it clones two `Arc`s.
+/// Executable code and possible stacks of the process at one moment. Built by
+/// [`Image::code_map`](crate::Image::code_map) off the hot path; lookups neither allocate nor lock.
+/// Who publishes it to signal handlers must keep it alive while one may be reading it. Cloning it
+/// clones two `Arc`s.
 #[derive(Clone, Debug, Default)]
 pub struct CodeMap {
     code: Arc<[CodeRange]>,
@@ -26,7 +28,8 @@ pub(crate) struct CodeRange {
     pub(crate) end: u64,
     /// The AVMA that the table's relative addresses count from.
     pub(crate) table_base: u64,
-    /// `None`: executable memory without a file (generated code), or a file without call frame information.
+    /// `None`: executable memory without a file (generated code), or a file without call frame
+    /// information.
     pub(crate) table: Option<Arc<UnwindTable>>,
 }
 
@@ -46,8 +49,8 @@ pub struct StackBounds {
     pub low: u64,
     /// One byte past the last that may be read.
     pub high: u64,
-    /// True if this is a guess (a stack newer than the map, a coroutine's, an alternate signal stack): each page is
-    /// probed by a system call before it is first read.
+    /// True if this is a guess (a stack newer than the map, a coroutine's, an alternate signal
+    /// stack): each page is probed by a system call before it is first read.
     pub probe: bool,
 }
 
@@ -56,7 +59,8 @@ pub struct StackBounds {
 pub enum FpState {
     /// The frame pointer register points at this function's frame record.
     Frame,
-    /// It doesn't (code without frame pointers, or a prologue); the caller can be found another way.
+    /// It doesn't (code without frame pointers, or a prologue); the caller can be found another
+    /// way.
     NoFrame,
     /// No call frame information covers the address.
     UnknownCode,
@@ -71,8 +75,9 @@ impl CodeMap {
         }
     }
 
-    /// Where the calling thread may read its stack, given its stack pointer. Only meaningful on the thread itself: it
-    /// consults the thread pointer. `None` only for a stack pointer at the end of the address space.
+    /// Where the calling thread may read its stack, given its stack pointer. Only meaningful on the
+    /// thread itself: it consults the thread pointer. `None` only for a stack pointer at the end of
+    /// the address space.
     #[must_use]
     pub fn stack_bounds(&self, sp: u64) -> Option<StackBounds> {
         self.stack_bounds_of(sp, thread_pointer())
@@ -80,8 +85,9 @@ impl CodeMap {
 
     /// The same for any thread pointer.
     ///
-    /// A thread's own stack needs no probing: from its stack pointer to its thread control block everything is mapped.
-    /// A mapping merged with its neighbour can't lead further, for the block ends it. All else is guessed and probed.
+    /// A thread's own stack needs no probing: from its stack pointer to its thread control block
+    /// everything is mapped. A mapping merged with its neighbour can't lead further, for the block
+    /// ends it. All else is guessed and probed.
     #[must_use]
     pub fn stack_bounds_of(&self, sp: u64, thread_pointer: u64) -> Option<StackBounds> {
         let after = self.stacks.partition_point(|range| range.end <= sp);
@@ -113,7 +119,8 @@ impl CodeMap {
         })
     }
 
-    /// Whether the frame pointer can be followed at the instruction `pc` (for a return address, pass it minus one).
+    /// Whether the frame pointer can be followed at the instruction `pc` (for a return address,
+    /// pass it minus one).
     #[must_use]
     pub fn frame_pointer_at(&self, pc: u64) -> FpState {
         match self.rule(pc) {
@@ -123,7 +130,8 @@ impl CodeMap {
         }
     }
 
-    /// Bytes on the heap, unwind tables included (they are shared with the [`Image`](crate::Image)).
+    /// Bytes on the heap, unwind tables included (they are shared with the
+    /// [`Image`](crate::Image)).
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let tables = self.code.iter().filter_map(|range| range.table.as_ref());

@@ -42,7 +42,8 @@ impl ElfFacts {
         start..code().map(|load| load.svma.end).max().unwrap_or(start)
     }
 
-    /// What to add to an SVMA to get the AVMA, given that `file_offset` is mapped executable at `avma`.
+    /// What to add to an SVMA to get the AVMA, given that `file_offset` is mapped executable at
+    /// `avma`.
     pub(crate) fn bias(&self, avma: u64, file_offset: u64) -> Option<u64> {
         let page = |offset: u64| offset & !0xFFF;
         let mut code = self.loads.iter().filter(|load| load.is_executable);
@@ -64,8 +65,9 @@ impl ElfFacts {
     }
 }
 
-/// Parses by program headers, which describe what is loaded and which no tool strips; section headers are asked only for
-/// what these can't tell. `file` needs to hold only what is loaded, at the file's offsets.
+/// Parses by program headers, which describe what is loaded and which no tool strips; section
+/// headers are asked only for what these can't tell. `file` needs to hold only what is loaded, at
+/// the file's offsets.
 pub(crate) fn parse<'a, R: ReadRef<'a>>(file: R) -> Option<ElfFacts> {
     let header = Header::parse(file).ok()?;
     let endian = header.endian().ok()?;
@@ -118,7 +120,8 @@ fn eh_frame_section<'a, R: ReadRef<'a>>(
     )
 }
 
-/// `.eh_frame_hdr` points to `.eh_frame`; its end isn't told, but a terminator or the end of the segment ends it.
+/// `.eh_frame_hdr` points to `.eh_frame`; its end isn't told, but a terminator or the end of the
+/// segment ends it.
 fn eh_frame_by_index<'a, R: ReadRef<'a>>(facts: &ElfFacts, file: R) -> Option<Section> {
     let index = facts.eh_frame_hdr.as_ref()?;
     let bytes = file

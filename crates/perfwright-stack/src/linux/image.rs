@@ -15,14 +15,15 @@ use std::sync::Arc;
 
 /// Modules unloaded since the start that are still remembered, for samples taken shortly before.
 const RETIRED_MODULES: usize = 64;
-/// A module without a file is copied from memory up to this size; a larger one goes without a table.
+/// A module without a file is copied from memory up to this size; a larger one goes without a
+/// table.
 const MAX_COPIED_BYTES: u64 = 256 << 20;
-/// From this share of functions on, an executable counts as built with frame pointers. One built without has them in the
-/// standard library only; one built with lacks them in some C or assembly.
+/// From this share of functions on, an executable counts as built with frame pointers. One built
+/// without has them in the standard library only; one built with lacks them in some C or assembly.
 const FRAMED_SHARE: f64 = 0.8;
 
-/// The collector's view of its own process. Building it parses the call frame information of every module; keep one, and
-/// [`refresh`](Image::refresh) it.
+/// The collector's view of its own process. Building it parses the call frame information of every
+/// module; keep one, and [`refresh`](Image::refresh) it.
 #[derive(Debug)]
 pub struct Image {
     pub(crate) modules: Vec<Module>,
@@ -60,8 +61,8 @@ pub(crate) struct ModuleFile {
 }
 
 impl Image {
-    /// Reads `/proc/self/maps` and the modules it names. A module that can't be read is listed without a build id, and
-    /// its code counts as unknown.
+    /// Reads `/proc/self/maps` and the modules it names. A module that can't be read is listed
+    /// without a build id, and its code counts as unknown.
     ///
     /// # Errors
     /// What reading `/proc/self/maps` gives.
@@ -76,8 +77,9 @@ impl Image {
         Ok(image)
     }
 
-    /// Looks again. True if the [`code_map`](Image::code_map) differs: libraries opened or closed, code generated, stacks
-    /// (or other memory that could be one) mapped or unmapped. Only new files are parsed.
+    /// Looks again. True if the [`code_map`](Image::code_map) differs: libraries opened or closed,
+    /// code generated, stacks (or other memory that could be one) mapped or unmapped. Only new
+    /// files are parsed.
     ///
     /// # Errors
     /// What reading `/proc/self/maps` gives; the image stays as it was.
@@ -126,8 +128,8 @@ impl Image {
         })
     }
 
-    /// The share of the main executable's functions that set up a frame pointer; `None` if it has no call frame
-    /// information to tell.
+    /// The share of the main executable's functions that set up a frame pointer; `None` if it has
+    /// no call frame information to tell.
     #[must_use]
     pub fn frame_pointer_share(&self) -> Option<f64> {
         let main = self.modules.iter().find(|module| module.is_main)?;
@@ -135,21 +137,23 @@ impl Image {
         (all > 0).then(|| f64::from(framed) / f64::from(all))
     }
 
-    /// Whether the main executable was built with frame pointers: at least 80 % of its functions have one.
+    /// Whether the main executable was built with frame pointers: at least 80 % of its functions
+    /// have one.
     #[must_use]
     pub fn has_frame_pointers(&self) -> Option<bool> {
         Some(self.frame_pointer_share()? >= FRAMED_SHARE)
     }
 
-    /// True for an address in code that the compiler or the C library marks as outermost (`_start`, `clone`). Pass the
-    /// outermost return address as captured.
+    /// True for an address in code that the compiler or the C library marks as outermost (`_start`,
+    /// `clone`). Pass the outermost return address as captured.
     #[must_use]
     pub fn is_root(&self, outermost_pc: u64) -> bool {
         let rule = |pc| self.map.rule(pc) == Rule::Root;
         rule(outermost_pc.wrapping_sub(1)) || rule(outermost_pc)
     }
 
-    /// Bytes on the heap, near enough: tables, and copies of unwind information where there was no file to map.
+    /// Bytes on the heap, near enough: tables, and copies of unwind information where there was no
+    /// file to map.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.map.heap_bytes() + self.modules.len() * size_of::<Module>()
@@ -361,8 +365,8 @@ fn stack_ranges(vmas: &[Vma]) -> Vec<StackRange> {
     stacks.map(range).collect()
 }
 
-/// The loaded, unwritable parts of a module at their file offsets. Read through `/proc/self/mem`, which fails where a
-/// plain read would fault if the module were unloaded meanwhile.
+/// The loaded, unwritable parts of a module at their file offsets. Read through `/proc/self/mem`,
+/// which fails where a plain read would fault if the module were unloaded meanwhile.
 fn copy_from_memory(vma: &Vma, vmas: &[Vma]) -> Option<Vec<u8>> {
     let parts = || {
         vmas.iter()

@@ -1,9 +1,9 @@
 //! All that needs Linux: its signal frames, `/proc/self/maps` and ELF modules.
 //!
-//! Handler side, from below: [`rule`] and [`table`] say how to find a caller, [`code_map`] which table holds at an address
-//! and where stacks are, [`stack_memory`] reads them, [`walk`](mod@walk) goes from frame to frame. Collector side:
-//! [`proc_maps`], [`elf`] and [`bytes`] feed [`image`], which builds the map; [`unwind`] takes over where the tables don't
-//! suffice.
+//! Handler side, from below: [`rule`] and [`table`] say how to find a caller, [`code_map`] which
+//! table holds at an address and where stacks are, [`stack_memory`] reads them, [`walk`](mod@walk)
+//! goes from frame to frame. Collector side: [`proc_maps`], [`elf`] and [`bytes`] feed [`image`],
+//! which builds the map; [`unwind`] takes over where the tables don't suffice.
 
 mod bytes;
 mod code_map;

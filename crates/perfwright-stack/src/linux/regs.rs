@@ -16,13 +16,15 @@ pub struct Regs {
 }
 
 impl Regs {
-    /// Reads the interrupted registers from the third argument of an `SA_SIGINFO` handler. Async-signal-safe.
+    /// Reads the interrupted registers from the third argument of an `SA_SIGINFO` handler.
+    /// Async-signal-safe.
     ///
     /// # Safety
     /// `context` is that argument (a `ucontext_t`), and the handler hasn't returned yet.
     #[must_use]
     pub unsafe fn from_ucontext(context: *const c_void) -> Regs {
-        // SAFETY: the caller passes the kernel's ucontext_t, which lives on the stack until the handler returns.
+        // SAFETY: the caller passes the kernel's ucontext_t, which lives on the stack until the
+        // handler returns.
         let machine = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
         #[cfg(target_arch = "x86_64")]
         {
@@ -46,24 +48,34 @@ impl Regs {
     }
 }
 
-/// The calling thread's thread pointer. One instruction, async-signal-safe. glibc and musl keep the thread control block,
-/// which it points to, above the stack in the same mapping for every thread but the main one.
+/// The calling thread's thread pointer. One instruction, async-signal-safe. glibc and musl keep the
+/// thread control block, which it points to, above the stack in the same mapping for every thread
+/// but the main one.
 ///
-/// A thread made by a bare `clone` without `CLONE_SETTLS` shares its parent's; one whose `fs` base is zero can't run any
-/// code that uses libc, so it isn't catered for.
+/// A thread made by a bare `clone` without `CLONE_SETTLS` shares its parent's; one whose `fs` base
+/// is zero can't run any code that uses libc, so it isn't catered for.
 #[must_use]
 #[inline]
 pub fn thread_pointer() -> u64 {
     let pointer: u64;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the x86-64 TLS ABI puts the thread pointer's own value at fs:0; reading it has no side effect.
+    // SAFETY: the x86-64 TLS ABI puts the thread pointer's own value at fs:0; reading it has no
+    // side effect.
     unsafe {
-        std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly, pure));
+        std::arch::asm!(
+            "mov {}, fs:0",
+            out(reg) pointer,
+            options(nostack, preserves_flags, readonly, pure),
+        );
     }
     #[cfg(target_arch = "aarch64")]
     // SAFETY: reading tpidr_el0 is allowed at EL0 and has no side effect.
     unsafe {
-        std::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, preserves_flags, nomem, pure));
+        std::arch::asm!(
+            "mrs {}, tpidr_el0",
+            out(reg) pointer,
+            options(nostack, preserves_flags, nomem, pure),
+        );
     }
     pointer
 }

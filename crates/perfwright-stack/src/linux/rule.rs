@@ -5,8 +5,9 @@ use gimli::{CfaRule, Register, RegisterRule, UnwindTableRow};
 /// A slot that says "the register still holds the caller's value".
 pub(crate) const SAME: i16 = i16::MIN;
 
-/// How to find the caller at one address of the code. The call frame information of the compiler knows more registers
-/// and a whole expression language; a stack walk needs only these, which is why a rule fits a byte of the table.
+/// How to find the caller at one address of the code. The call frame information of the compiler
+/// knows more registers and a whole expression language; a stack walk needs only these, which is
+/// why a rule fits a byte of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Rule {
     /// Nothing describes this code (assembly without call frame information, generated code).
@@ -17,8 +18,9 @@ pub(crate) enum Rule {
     Root,
     /// The return address of a signal handler: the interrupted registers lie on the stack.
     Signal,
-    /// x86-64 code whose frame pointer is set up: caller's frame pointer at `[fp]`, return address at `[fp + 8]`,
-    /// caller's stack pointer `fp + 16`. By far the commonest, so it has a fast path.
+    /// x86-64 code whose frame pointer is set up: caller's frame pointer at `[fp]`, return address
+    /// at `[fp + 8]`, caller's stack pointer `fp + 16`. By far the commonest, so it has a fast
+    /// path.
     Frame,
     /// Anything else that is a constant away from the stack or frame pointer.
     Offset(Offsets),
@@ -27,13 +29,15 @@ pub(crate) enum Rule {
 /// The numbers of [`Rule::Offset`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Offsets {
-    /// The canonical frame address (the caller's stack pointer) counts from the frame pointer, not the stack pointer.
+    /// The canonical frame address (the caller's stack pointer) counts from the frame pointer, not
+    /// the stack pointer.
     pub(crate) from_fp: bool,
     /// Bytes from that register to the canonical frame address.
     pub(crate) cfa: i32,
     /// Where the caller's frame pointer is, in words from the canonical frame address, or [`SAME`].
     pub(crate) fp: i16,
-    /// Where the return address is, in words from the canonical frame address, or [`SAME`] (the link register).
+    /// Where the return address is, in words from the canonical frame address, or [`SAME`] (the
+    /// link register).
     pub(crate) ra: i16,
 }
 

@@ -42,13 +42,15 @@ pub(crate) struct LiveStack {
     probed: Cell<u64>,
 }
 
-/// No page of Linux on these processors is smaller; probing a larger page more than once is harmless.
+/// No page of Linux on these processors is smaller; probing a larger page more than once is
+/// harmless.
 const PAGE_BYTES: u64 = 4096;
 
 impl LiveStack {
     /// # Safety
-    /// The bounds come from [`CodeMap::stack_bounds`](crate::CodeMap::stack_bounds) for the calling thread, and the
-    /// stack pointer hasn't risen above `bounds.low` since (so that everything from there on is still live).
+    /// The bounds come from [`CodeMap::stack_bounds`](crate::CodeMap::stack_bounds) for the calling
+    /// thread, and the stack pointer hasn't risen above `bounds.low` since (so that everything from
+    /// there on is still live).
     pub(crate) unsafe fn new(bounds: StackBounds) -> LiveStack {
         let probed = if bounds.probe { bounds.low } else { u64::MAX };
         LiveStack {
@@ -88,8 +90,9 @@ impl StackMemory for LiveStack {
     #[inline(always)]
     fn read(&self, avma: u64) -> Result<u64, ReadError> {
         let word = self.check(avma, 8)?;
-        // SAFETY: aligned and inside the bounds, which `new`'s contract says are this thread's live stack (or which the
-        // kernel has just found readable). Volatile, because the frames in it belong to other code.
+        // SAFETY: aligned and inside the bounds, which `new`'s contract says are this thread's live
+        // stack (or which the kernel has just found readable). Volatile, because the frames in it
+        // belong to other code.
         Ok(unsafe { word.read_volatile() })
     }
 
@@ -101,14 +104,15 @@ impl StackMemory for LiveStack {
     }
 }
 
-/// Asks the kernel whether the 8 bytes at `avma` can be read. `rt_sigprocmask` copies its new mask in before it looks at
-/// `how`, so with an impossible `how` it fails with EFAULT for unreadable memory, else with EINVAL, and changes nothing
-/// (abseil's `AddressIsReadable` relies on the same). It is async-signal-safe, and a sandbox that forbade it couldn't
-/// create threads. Changes `errno`.
+/// Asks the kernel whether the 8 bytes at `avma` can be read. `rt_sigprocmask` copies its new mask
+/// in before it looks at `how`, so with an impossible `how` it fails with EFAULT for unreadable
+/// memory, else with EINVAL, and changes nothing (abseil's `AddressIsReadable` relies on the same).
+/// It is async-signal-safe, and a sandbox that forbade it couldn't create threads. Changes `errno`.
 fn is_readable(avma: u64) -> bool {
     const KERNEL_SIGSET_BYTES: usize = 8;
     const IMPOSSIBLE_HOW: libc::c_int = -1;
-    // SAFETY: the kernel checks the pointer itself; `how` is invalid, so that no mask changes; the old mask isn't asked.
+    // SAFETY: the kernel checks the pointer itself; `how` is invalid, so that no mask changes; the
+    // old mask isn't asked.
     let result = unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
@@ -122,12 +126,14 @@ fn is_readable(avma: u64) -> bool {
     result == -1 && unsafe { *libc::__errno_location() } == libc::EINVAL
 }
 
-/// Copies the calling thread's stack from the stack pointer upwards into `out`, and returns how many bytes (a multiple
-/// of 8, at most `out.len()` and the distance to `bounds.high`). Async-signal-safe; may change `errno` if `bounds.probe`.
+/// Copies the calling thread's stack from the stack pointer upwards into `out`, and returns how
+/// many bytes (a multiple of 8, at most `out.len()` and the distance to `bounds.high`).
+/// Async-signal-safe; may change `errno` if `bounds.probe`.
 ///
 /// # Safety
-/// As for [`walk`](crate::walk()): `regs` are of the calling thread, interrupted by the signal being handled, and `bounds`
-/// are what [`CodeMap::stack_bounds`](crate::CodeMap::stack_bounds) said for `regs.sp`.
+/// As for [`walk`](crate::walk()): `regs` are of the calling thread, interrupted by the signal
+/// being handled, and `bounds` are what [`CodeMap::stack_bounds`](crate::CodeMap::stack_bounds)
+/// said for `regs.sp`.
 pub unsafe fn copy_stack(regs: &Regs, bounds: StackBounds, out: &mut [u8]) -> usize {
     if regs.sp & 7 != 0 || regs.sp < bounds.low || regs.sp >= bounds.high {
         return 0;
@@ -144,8 +150,9 @@ pub unsafe fn copy_stack(regs: &Regs, bounds: StackBounds, out: &mut [u8]) -> us
         true => wanted.min(stack.probed.get() - regs.sp),
         false => wanted,
     };
-    // SAFETY: the bytes from the stack pointer on are inside the bounds, found readable where that wasn't known, and not
-    // part of `out`, which is no frame of the interrupted code; `out` holds `wanted` bytes.
+    // SAFETY: the bytes from the stack pointer on are inside the bounds, found readable where that
+    // wasn't known, and not part of `out`, which is no frame of the interrupted code; `out` holds
+    // `wanted` bytes.
     unsafe { copy_words(regs.sp, out.as_mut_ptr(), readable / 8) };
     readable as usize
 }
@@ -156,8 +163,8 @@ pub unsafe fn copy_stack(regs: &Regs, bounds: StackBounds, out: &mut [u8]) -> us
 /// `words` words can be read at `avma` and written to `out`.
 unsafe fn copy_words(avma: u64, out: *mut u8, words: u64) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the string move reads and writes just these words; the direction flag is clear by the ABI (and the kernel
-    // clears it on entry to a handler).
+    // SAFETY: the string move reads and writes just these words; the direction flag is clear by the
+    // ABI (and the kernel clears it on entry to a handler).
     unsafe {
         std::arch::asm!(
             "rep movsq",

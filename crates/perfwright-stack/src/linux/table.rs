@@ -1,8 +1,9 @@
 //! The compact unwind table of one module: what `.eh_frame` says, reduced to five bytes a row.
 //!
-//! `.eh_frame` is a program per function that has to be run to know anything; a signal handler can't do that. So it is
-//! run once, off the hot path, and what a stack walk needs of each row is kept: where it starts, and which of a few
-//! hundred distinct rules holds from there. (Linux's ORC unwinder is built on the same thought.)
+//! `.eh_frame` is a program per function that has to be run to know anything; a signal handler
+//! can't do that. So it is run once, off the hot path, and what a stack walk needs of each row is
+//! kept: where it starts, and which of a few hundred distinct rules holds from there. (Linux's ORC
+//! unwinder is built on the same thought.)
 
 use super::rule::{Registers, Rule};
 use gimli::{
@@ -12,12 +13,15 @@ use gimli::{
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Code is judged in blocks of this many bytes (as a power of two) by the bitmap of framed code. Tuned on a service of
-/// 30,000 functions: 256 bytes make the bitmap 1/2,048 of the code, and one assembly function spoils few neighbours.
+/// Code is judged in blocks of this many bytes (as a power of two) by the bitmap of framed code.
+/// Tuned on a service of 30,000 functions: 256 bytes make the bitmap 1/2,048 of the code, and one
+/// assembly function spoils few neighbours.
 const BLOCK_SHIFT: u32 = 8;
-/// Rows are found by the page of code they are in (as a power of two of bytes), then by binary search.
+/// Rows are found by the page of code they are in (as a power of two of bytes), then by binary
+/// search.
 const PAGE_SHIFT: u32 = 12;
-/// A gap between two functions below this many bytes is padding: whatever is said of it is never asked.
+/// A gap between two functions below this many bytes is padding: whatever is said of it is never
+/// asked.
 const PADDING_BYTES: u32 = 16;
 /// Stands for any rule that isn't among the 255 commonest.
 const RARE: u8 = u8::MAX;
@@ -38,11 +42,13 @@ pub(crate) struct EhFrameInput<'a> {
 pub(crate) struct UnwindTable {
     /// Where each row starts; ascending.
     starts: Box<[u32]>,
-    /// For each page of code, how many rows start before it: bounds the search to a few cache lines.
+    /// For each page of code, how many rows start before it: bounds the search to a few cache
+    /// lines.
     pages: Box<[u32]>,
     /// Index into `rules` for each row; [`RARE`] says to look in `rare`.
     ids: Box<[u8]>,
-    /// Row and index of its rule, for the few rows whose rule isn't among the 255 commonest; ascending.
+    /// Row and index of its rule, for the few rows whose rule isn't among the 255 commonest;
+    /// ascending.
     rare: Box<[(u32, u16)]>,
     /// The commonest first.
     rules: Box<[Rule]>,
@@ -87,8 +93,9 @@ impl UnwindTable {
         self.rules.get(usize::from(index)).copied()
     }
 
-    /// True if every function of the block around this address sets up a frame pointer. For a return address that
-    /// settles it without a search: calls are made with the frame in place, never in a prologue.
+    /// True if every function of the block around this address sets up a frame pointer. For a
+    /// return address that settles it without a search: calls are made with the frame in place,
+    /// never in a prologue.
     #[inline(always)]
     pub(crate) fn is_framed_block(&self, relative: u32) -> bool {
         let block = relative >> BLOCK_SHIFT;
@@ -122,7 +129,8 @@ type Slice<'a> = EndianSlice<'a, NativeEndian>;
 struct Builder {
     code: Range<u64>,
     registers: Registers,
-    /// `start << 16 | rule`: sorts by address, and [`Rule::Unknown`] (0) before a rule for the same address.
+    /// `start << 16 | rule`: sorts by address, and [`Rule::Unknown`] (0) before a rule for the same
+    /// address.
     rows: Vec<u64>,
     rules: Vec<Rule>,
     ids: HashMap<Rule, u16>,
@@ -223,7 +231,8 @@ impl Builder {
             }
         }
         self.push(last + 1, Rule::Unknown);
-        // A function that never touches its stack makes no calls: no return address lies in it, and it needs no frame.
+        // A function that never touches its stack makes no calls: no return address lies in it, and
+        // it needs no frame.
         if rules != 1 {
             self.count(first, last, has_frame);
         }
@@ -292,8 +301,8 @@ impl Builder {
         }
     }
 
-    /// The rules in order of use, and the place of each in that order. A program without frame pointers has several
-    /// hundred, but nearly all rows use the first few dozen.
+    /// The rules in order of use, and the place of each in that order. A program without frame
+    /// pointers has several hundred, but nearly all rows use the first few dozen.
     fn rules_by_use(&self, rows: &[u64]) -> (Vec<u16>, Box<[Rule]>) {
         let mut uses = vec![0_u32; self.rules.len()];
         for row in rows {
@@ -309,7 +318,8 @@ impl Builder {
     }
 }
 
-/// Drops the end-of-function rows that padding or a neighbour makes pointless, and rows that repeat the rule before.
+/// Drops the end-of-function rows that padding or a neighbour makes pointless, and rows that repeat
+/// the rule before.
 fn merged(rows: &[u64]) -> Vec<u64> {
     let mut out: Vec<u64> = Vec::with_capacity(rows.len() / 2);
     for (i, row) in rows.iter().enumerate() {

@@ -9,7 +9,8 @@ use framehop::{CacheNative, ExplicitModuleSectionInfo, FrameAddress, Unwinder, U
 use framehop::{MayAllocateDuringUnwind, UnwindRegsNative};
 use std::fmt;
 
-/// More frames than this are cut: a bound for corrupt copies, far above what a copy of 64 KiB can hold in practice.
+/// More frames than this are cut: a bound for corrupt copies, far above what a copy of 64 KiB can
+/// hold in practice.
 const MAX_FRAMES: usize = 4096;
 
 /// What [`Image::unwind`] achieved.
@@ -19,8 +20,8 @@ pub struct Unwound {
     pub reached_root: bool,
     /// The copy ended before the stack did, and `fp_walk` couldn't continue it.
     pub truncated: bool,
-    /// The copy ended (or the trail in it did), and the rest is `fp_walk`'s: whether that reached the root is what
-    /// [`walk`](crate::walk()) said.
+    /// The copy ended (or the trail in it did), and the rest is `fp_walk`'s: whether that reached
+    /// the root is what [`walk`](crate::walk()) said.
     pub resumed: bool,
 }
 
@@ -40,12 +41,13 @@ impl fmt::Debug for CollectorUnwinder {
 }
 
 impl Image {
-    /// Unwinds a copied stack into `out` (cleared first): the program counter, then return addresses, as
-    /// [`walk`](crate::walk()) gives them.
+    /// Unwinds a copied stack into `out` (cleared first): the program counter, then return
+    /// addresses, as [`walk`](crate::walk()) gives them.
     ///
-    /// `stack_copy` starts at `regs.sp`, and `fp_walk` is what the walk wrote. Code that the tables describe is stepped
-    /// through by them; where they can't say, framehop evaluates the call frame information, or follows the frame pointer
-    /// through code without any. If the trail leaves the copy at a frame that `fp_walk` came by too, its rest is appended.
+    /// `stack_copy` starts at `regs.sp`, and `fp_walk` is what the walk wrote. Code that the tables
+    /// describe is stepped through by them; where they can't say, framehop evaluates the call frame
+    /// information, or follows the frame pointer through code without any. If the trail leaves the
+    /// copy at a frame that `fp_walk` came by too, its rest is appended.
     pub fn unwind(
         &mut self,
         regs: &Regs,
@@ -181,8 +183,8 @@ fn framehop_unwinder(modules: &[Module]) -> UnwinderNative<Bytes, MayAllocateDur
     unwinder
 }
 
-/// Appends what `walk` has beyond the last address of `out`. In a recursion that address occurs several times; the place
-/// with the longest common run before it is taken.
+/// Appends what `walk` has beyond the last address of `out`. In a recursion that address occurs
+/// several times; the place with the longest common run before it is taken.
 fn resume(out: &mut Vec<u64>, walk: &[u64]) -> bool {
     let Some(last) = out.last() else { return false };
     let common = |index: usize| {
@@ -207,7 +209,7 @@ fn resume(out: &mut Vec<u64>, walk: &[u64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::resume;
+    use super::*;
 
     fn resumed(copy: &[u64], walk: &[u64]) -> Vec<u64> {
         let mut out = copy.to_vec();
@@ -229,5 +231,76 @@ mod tests {
             resumed(&[1, 7, 7, 7], &[1, 7, 7, 7, 7, 9]),
             [1, 7, 7, 7, 7, 9]
         );
+    }
+
+    /// The registers here and the stack from there on, without a signal.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(never)]
+    fn capture(map: &crate::CodeMap) -> (Regs, Vec<u8>) {
+        let (pc, sp, fp): (u64, u64, u64);
+        // SAFETY: reads three registers.
+        unsafe {
+            std::arch::asm!(
+                "lea {}, [rip]",
+                "mov {}, rsp",
+                "mov {}, rbp",
+                out(reg) pc,
+                out(reg) sp,
+                out(reg) fp,
+            );
+        }
+        let regs = Regs { pc, sp, fp, lr: 0 };
+        let mut bytes = vec![0; 64 << 10];
+        let bounds = map.stack_bounds(sp).expect("own stack");
+        // SAFETY: the thread's own stack, from a stack pointer that this function's frame keeps in
+        // place.
+        let copied = unsafe { crate::copy_stack(&regs, bounds, &mut bytes) };
+        bytes.truncate(copied);
+        (regs, bytes)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    thread_local! {
+        static MAP: std::cell::RefCell<crate::CodeMap> = std::cell::RefCell::default();
+        static CAPTURES: std::cell::RefCell<Vec<(Regs, Vec<u8>)>> = std::cell::RefCell::default();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    extern "C" fn compare(a: *const std::ffi::c_void, b: *const std::ffi::c_void) -> i32 {
+        let capture = MAP.with_borrow(capture);
+        CAPTURES.with_borrow_mut(|captures| captures.push(capture));
+        // SAFETY: qsort passes pointers to elements of the array of u32 below.
+        unsafe { (*a.cast::<u32>()).cmp(&*b.cast::<u32>()) as i32 }
+    }
+
+    /// Second opinion: framehop alone finds the same frames, through Rust and through libc's sort
+    /// and thread start.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_tables_step_like_framehop() {
+        let mut image = Image::load().expect("own maps");
+        MAP.set(image.code_map());
+        let mut numbers: Vec<u32> = (0..40).map(|number| number * 7 % 40).collect();
+        // SAFETY: the array has this many elements of this size, and the callback compares them.
+        unsafe { libc::qsort(numbers.as_mut_ptr().cast(), numbers.len(), 4, Some(compare)) };
+        let captures = CAPTURES.take();
+        assert!(captures.len() > 40 && numbers.is_sorted());
+        for (regs, bytes) in &captures {
+            let mut tables = Vec::new();
+            let unwound = image.unwind(regs, bytes, &[], &mut tables);
+            assert!(unwound.reached_root, "{tables:x?}");
+            let stack = CopiedStack {
+                low: regs.sp,
+                bytes,
+            };
+            let (mut cursor, mut framehop) = (Cursor::new(regs), vec![regs.pc]);
+            let end = loop {
+                match image.unwinder.step(&image.modules, &mut cursor, &stack) {
+                    Step::Caller => framehop.push(cursor.address()),
+                    end => break end,
+                }
+            };
+            assert_eq!((end, &framehop), (Step::Root, &tables));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The walk from frame to frame. The same steps serve the signal handler (live stack) and the collector (copied stack).
+//! The walk from frame to frame. The same steps serve the signal handler (live stack) and the
+//! collector (copied stack).
 
 use super::code_map::{CodeMap, CodeRange};
 use super::regs::Regs;
@@ -10,13 +11,15 @@ use super::stack_memory::{LiveStack, ReadError, StackMemory};
 pub struct Walk {
     /// Addresses written: the program counter, then return addresses.
     pub len: usize,
-    /// How many of them are certain. Beyond, the frame pointer was followed on trust, and a caller may be missing.
+    /// How many of them are certain. Beyond, the frame pointer was followed on trust, and a caller
+    /// may be missing.
     pub exact: usize,
     /// Why it ended.
     pub end: WalkEnd,
     /// [`Image::unwind`](crate::Image::unwind) could do better with a copy of the stack.
     pub needs_copy: bool,
-    /// The stack lay in no mapping known to be this thread's: its pages were probed, and a fresher map would be faster.
+    /// The stack lay in no mapping known to be this thread's: its pages were probed, and a fresher
+    /// map would be faster.
     pub probed: bool,
 }
 
@@ -35,23 +38,26 @@ pub enum WalkEnd {
     NoStack,
 }
 
-/// Walks the calling thread's stack from a signal handler. `out[0]` is the interrupted program counter, always; then come
-/// return addresses as they lie on the stack, innermost first: whoever looks one up subtracts 1, to land in the call and
-/// not behind it.
+/// Walks the calling thread's stack from a signal handler. `out[0]` is the interrupted program
+/// counter, always; then come return addresses as they lie on the stack, innermost first: whoever
+/// looks one up subtracts 1, to land in the call and not behind it.
+/// Where the walk passes through another signal handler, the instruction that this had
+/// interrupted is given plus 1, so that the same holds for it.
 ///
-/// Async-signal-safe: no allocation, lock or syscall on a stack that the map knows; on another, one cheap system call a
-/// page (which may change `errno`). It never reads outside the bounds that [`CodeMap::stack_bounds`] gives, whatever the
-/// stack holds.
+/// Async-signal-safe: no allocation, lock or syscall on a stack that the map knows; on another, one
+/// cheap system call a page (which may change `errno`). It never reads outside the bounds that
+/// [`CodeMap::stack_bounds`] gives, whatever the stack holds.
 ///
 /// # Safety
-/// `regs` are the calling thread's, interrupted by the signal being handled, and `map` describes this process at some
-/// moment of the thread's life or not long before it.
+/// `regs` are the calling thread's, interrupted by the signal being handled, and `map` describes
+/// this process at some moment of the thread's life or not long before it.
 pub unsafe fn walk(regs: &Regs, map: &CodeMap, out: &mut [u64]) -> Walk {
     let Some(bounds) = map.stack_bounds(regs.sp) else {
         let mut nothing = Walker::new(regs, out);
         return nothing.end(WalkEnd::NoStack);
     };
-    // SAFETY: the bounds are for this thread, whose interrupted frames stay put until the handler returns.
+    // SAFETY: the bounds are for this thread, whose interrupted frames stay put until the handler
+    // returns.
     let stack = unsafe { LiveStack::new(bounds) };
     let mut walk = Walker::new(regs, out).run(map, &stack);
     walk.probed = bounds.probe;
@@ -146,7 +152,8 @@ impl<'m> Stepper<'m> {
         };
         self.range = Some(range);
         match range.relative(pc) {
-            // On aarch64 a frame record doesn't tell the caller's stack pointer, so each row has to be looked up.
+            // On aarch64 a frame record doesn't tell the caller's stack pointer, so each row has to
+            // be looked up.
             Some((table, relative))
                 if cfg!(target_arch = "x86_64")
                     && !cursor.interrupted
@@ -159,8 +166,8 @@ impl<'m> Stepper<'m> {
         }
     }
 
-    /// Follows the frame pointer where nothing says that there is one: right in generated code that keeps frame pointers,
-    /// and loses at most the caller in a stub that doesn't touch them.
+    /// Follows the frame pointer where nothing says that there is one: right in generated code that
+    /// keeps frame pointers, and loses at most the caller in a stub that doesn't touch them.
     fn guess(&self, cursor: &mut Cursor, stack: &impl StackMemory) -> Step {
         if cursor.fp == 0 {
             return Step::Root;
@@ -175,7 +182,8 @@ impl<'m> Stepper<'m> {
     }
 }
 
-/// `[fp]` is the caller's frame pointer, `[fp + 8]` the return address. Frames lie above each other, so a chain can't loop.
+/// `[fp]` is the caller's frame pointer, `[fp + 8]` the return address. Frames lie above each
+/// other, so a chain can't loop.
 #[inline(always)]
 fn frame_step(cursor: &mut Cursor, stack: &impl StackMemory) -> Step {
     let fp = cursor.fp;
@@ -208,7 +216,8 @@ fn offset_step(offsets: Offsets, cursor: &mut Cursor, stack: &impl StackMemory) 
     };
     let cfa = base.wrapping_add(i64::from(offsets.cfa) as u64);
     let slot = |words: i16| cfa.wrapping_add((i64::from(words) * 8) as u64);
-    // A leaf of aarch64 may have no frame at all; every other frame is at least its return address high.
+    // A leaf of aarch64 may have no frame at all; every other frame is at least its return address
+    // high.
     let is_leaf = cursor.interrupted && offsets.ra == SAME;
     if cfa < cursor.sp || (cfa == cursor.sp && !is_leaf) {
         return Step::Broken;
@@ -255,8 +264,9 @@ fn strip_signature(ra: u64) -> u64 {
     }
 }
 
-/// Offsets from the stack pointer, at the instruction a signal handler returns to, of the interrupted (pc, sp, fp, lr) in
-/// the kernel's `struct rt_sigframe` (arch/x86/include/asm/sigframe.h, arch/arm64/kernel/signal.c).
+/// Offsets from the stack pointer, at the instruction a signal handler returns to, of the
+/// interrupted (pc, sp, fp, lr) in the kernel's `struct rt_sigframe`
+/// (arch/x86/include/asm/sigframe.h, arch/arm64/kernel/signal.c).
 const SIGNAL_FRAME: [Option<u64>; 4] = if cfg!(target_arch = "aarch64") {
     [Some(568), Some(560), Some(312 + 29 * 8), Some(312 + 30 * 8)]
 } else {
@@ -336,8 +346,8 @@ impl<'o> Walker<'o> {
         }
     }
 
-    /// The usual case, which most of a walk's time would go to: caller after caller in framed code of one module. Stops
-    /// at whatever is different, and leaves that to [`Stepper::step`].
+    /// The usual case, which most of a walk's time would go to: caller after caller in framed code
+    /// of one module. Stops at whatever is different, and leaves that to [`Stepper::step`].
     #[inline(always)]
     fn run_framed(&mut self, stepper: &Stepper<'_>, stack: &impl StackMemory) {
         let table = stepper

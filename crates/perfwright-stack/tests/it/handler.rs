@@ -28,7 +28,8 @@ struct Slot {
 }
 
 struct Shared(UnsafeCell<Slot>);
-// SAFETY: the slot is written by one handler, after `arm` and before FIRED, and read by the holder of LOCK after FIRED.
+// SAFETY: the slot is written by one handler, after `arm` and before FIRED, and read by the holder
+// of LOCK after FIRED.
 unsafe impl Sync for Shared {}
 
 static SLOT: Shared = Shared(UnsafeCell::new(Slot {
@@ -53,8 +54,8 @@ extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     if map.is_null() {
         return;
     }
-    // SAFETY: taking the map made this the only handler to write the slot; maps are never freed; the registers are this
-    // thread's, interrupted by this signal.
+    // SAFETY: taking the map made this the only handler to write the slot; maps are never freed;
+    // the registers are this thread's, interrupted by this signal.
     unsafe {
         let slot = &mut *SLOT.0.get();
         let regs = Regs::from_ucontext(context);
@@ -101,7 +102,8 @@ impl Armed {
         while !self.has_fired() {
             std::thread::yield_now();
         }
-        // SAFETY: FIRED says that the handler is done with the slot, and the lock keeps the next one out.
+        // SAFETY: FIRED says that the handler is done with the slot, and the lock keeps the next
+        // one out.
         let slot = unsafe { &*SLOT.0.get() };
         let walk = slot.walk.expect("the handler walked");
         Capture {

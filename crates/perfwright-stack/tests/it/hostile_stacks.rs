@@ -1,5 +1,6 @@
-//! Walks over made-up stacks: chains that are cut, cyclic or nonsense must end, inside the bounds, without a fault. The
-//! made-up stack lies between two inaccessible pages, so that a step outside would be seen.
+//! Walks over made-up stacks: chains that are cut, cyclic or nonsense must end, inside the bounds,
+//! without a fault. The made-up stack lies between two inaccessible pages, so that a step outside
+//! would be seen.
 
 use perfwright_stack::{CodeMap, FpState, Image, Regs, StackBounds, WalkEnd, copy_stack, walk};
 use std::ops::Range;
@@ -168,8 +169,8 @@ fn nonsense_chains_end_where_the_nonsense_begins() {
     assert_eq!(out[0], pc);
 }
 
-/// Before `push rbp`, between the push and the move, and at `ret`, the caller is on top of the stack and the frame pointer
-/// is the caller's: no frame may be lost.
+/// Before `push rbp`, between the push and the move, and at `ret`, the caller is on top of the
+/// stack and the frame pointer is the caller's: no frame may be lost.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn prologues_and_epilogues_lose_no_frame() {
@@ -214,7 +215,8 @@ fn prologues_and_epilogues_lose_no_frame() {
     );
 }
 
-/// Code that nothing is known about: the frame pointer is followed on trust, but only to code, and a copy is asked for.
+/// Code that nothing is known about: the frame pointer is followed on trust, but only to code, and
+/// a copy is asked for.
 #[test]
 fn unknown_code_is_walked_on_trust() {
     let map = Image::load().expect("own maps").code_map();

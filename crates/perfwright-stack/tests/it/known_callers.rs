@@ -18,8 +18,8 @@ fn sample(image: &Image, work: impl Fn(&Armed)) -> Vec<Capture> {
     (0..300).map(one).collect()
 }
 
-/// Every capture must show `chain` without a gap, and reach the root of the thread, once the collector has repaired what
-/// the handler couldn't. Prints how often that was.
+/// Every capture must show `chain` without a gap, and reach the root of the thread, once the
+/// collector has repaired what the handler couldn't. Prints how often that was.
 fn check(image: &mut Image, captures: &[Capture], chain: &[&str]) {
     let (mut repaired, mut out) = (0, Vec::new());
     let mut elsewhere = 0;

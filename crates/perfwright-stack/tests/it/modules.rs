@@ -46,7 +46,8 @@ fn build_ids_are_those_in_the_files() {
 fn the_vdso_is_a_module() {
     let image = Image::load().expect("own maps");
     let vdso = module(&image, |path| path == "[vdso]");
-    // SAFETY: the kernel maps the vdso, two pages at least in its file, for the life of the process.
+    // SAFETY: the kernel maps the vdso, two pages at least in its file, for the life of the
+    // process.
     let bytes = unsafe {
         let start = libc::getauxval(libc::AT_SYSINFO_EHDR);
         assert_eq!(start, vdso.range.start);

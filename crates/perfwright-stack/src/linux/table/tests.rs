@@ -7,7 +7,8 @@ use crate::linux::rule::{Offsets, SAME};
 const CODE: Range<u64> = 0x1000..0x9000;
 const EH_FRAME_SVMA: u64 = 0x100;
 
-/// An entry of `.eh_frame`: its length, then the body padded with `DW_CFA_nop` to a multiple of four.
+/// An entry of `.eh_frame`: its length, then the body padded with `DW_CFA_nop` to a multiple of
+/// four.
 fn entry(mut body: Vec<u8>) -> Vec<u8> {
     body.resize(body.len().next_multiple_of(4), 0);
     let mut bytes = (body.len() as u32).to_ne_bytes().to_vec();
@@ -15,7 +16,8 @@ fn entry(mut body: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A CIE with absolute 8-byte addresses, code factor 1, data factor -8, and a FDE for each function.
+/// A CIE with absolute 8-byte addresses, code factor 1, data factor -8, and a FDE for each
+/// function.
 fn eh_frame(ra: u8, initial: &[u8], functions: &[(u64, u64, &[u8])]) -> Vec<u8> {
     let mut cie = vec![0, 0, 0, 0, 1, b'z', b'R', 0, 1, 0x78, ra, 1, 0];
     cie.extend(initial);
@@ -150,7 +152,8 @@ fn roots_expressions_and_foreign_functions() {
 
 #[test]
 fn aarch64_frames_keep_their_record_below() {
-    // def_cfa r31+0 at first; +4: def_cfa_offset 32, r29 at CFA-32, r30 at CFA-24; +8: def_cfa_register r29.
+    // def_cfa r31+0 at first; +4: def_cfa_offset 32, r29 at CFA-32, r30 at CFA-24; +8:
+    // def_cfa_register r29.
     let program = [0x44, 0x0E, 32, 0x80 | 29, 4, 0x80 | 30, 3, 0x44, 0x0D, 29];
     let section = eh_frame(30, &[0x0C, 31, 0], &[(0x1000, 0x40, &program[..])]);
     let table = build(&section, Registers::AARCH64);
@@ -200,7 +203,8 @@ fn more_than_255_rules_keep_their_rows() {
     }
 }
 
-/// Every address of every function of a real library (libc, the most varied at hand), against gimli's own lookup.
+/// Every address of every function of a real library (libc, the most varied at hand), against
+/// gimli's own lookup.
 #[test]
 fn libc_agrees_with_a_lookup_per_address() {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("own maps");
