@@ -504,5 +504,7 @@ fn stacks_above(profile: &Profile, stacks: &[(StackId, i64)]) -> impl Iterator<I
         }
     }
     let indexes = needed.into_iter().enumerate().skip(1);
-    indexes.filter_map(|(index, needed)| needed.then(|| StackId::from_index(index)))
+    indexes
+        .filter(|&(_, needed)| needed)
+        .map(|(index, _)| StackId::from_index(index))
 }

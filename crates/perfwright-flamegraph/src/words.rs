@@ -4,7 +4,7 @@ use perfwright_analyze::{percent, quantity};
 use perfwright_model::{Profile, SampleType};
 
 use crate::flame::Flame;
-use crate::label::escaped;
+use crate::label::{escaped, printable};
 use crate::{Normalize, Options, Summary};
 
 /// What the profile says of its making stands in its comments behind this.
@@ -21,7 +21,7 @@ pub(crate) struct Words {
 impl Words {
     pub(crate) fn of_profile(profile: &Profile, sample_type: usize, options: &Options) -> Self {
         let total = profile.total(sample_type);
-        let sample_type = profile.sample_types()[sample_type].clone();
+        let sample_type = printable_type(&profile.sample_types()[sample_type]);
         let mut title = headline(total, &sample_type);
         if let Some(nanos) = profile.meta.duration_nanos.filter(|&nanos| nanos > 0) {
             title.push_str(&format!(" in {}", quantity(nanos, "nanoseconds")));
@@ -43,7 +43,7 @@ impl Words {
         sample_types: [usize; 2],
         options: &Options,
     ) -> Self {
-        let sample_type = baseline.sample_types()[sample_types[0]].clone();
+        let sample_type = printable_type(&baseline.sample_types()[sample_types[0]]);
         let totals = [
             baseline.total(sample_types[0]),
             candidate.total(sample_types[1]),
@@ -124,6 +124,10 @@ impl Words {
     }
 }
 
+fn printable_type(sample_type: &SampleType) -> SampleType {
+    SampleType::new(printable(&sample_type.kind), printable(&sample_type.unit))
+}
+
 fn ratio(a: i64, b: i64) -> f64 {
     if a > 0 && b > 0 {
         a as f64 / b as f64
@@ -182,7 +186,12 @@ fn engine(profile: &Profile) -> Option<String> {
 /// How many samples the profile is made of, unless that is what is drawn.
 fn samples(profile: &Profile, drawn: &SampleType) -> Option<String> {
     let samples = SampleType::new("samples", "count");
-    let types = &mut profile.sample_types().iter();
-    let at = types.position(|sample_type| *sample_type == samples && sample_type != drawn)?;
+    let at = profile
+        .sample_types()
+        .iter()
+        .position(|sample_type| *sample_type == samples)?;
+    if *drawn == samples {
+        return None;
+    }
     Some(value(profile.total(at), &samples))
 }

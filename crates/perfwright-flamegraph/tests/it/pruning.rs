@@ -83,7 +83,7 @@ fn a_large_profile_keeps_to_five_megabytes() {
 fn without_a_least_share_the_file_still_fits() {
     let mut options = Options::default();
     options.min_share = 0.0;
-    let profile = tail(30_000);
+    let profile = tail(10_000);
     for max_bytes in [60_000, 400_000, 2_000_000] {
         options.max_bytes = max_bytes;
         let (drawing, summary) = draw(&profile, &options);
