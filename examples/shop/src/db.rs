@@ -19,6 +19,7 @@ const MAPPED_BYTES: &str = "268435456";
 
 /// Raised whenever the schema or the seed changes, so that an older `--data` folder is refused.
 const VERSION: i64 = 1;
+const SET_VERSION: &str = "PRAGMA user_version = 1";
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -112,7 +113,7 @@ async fn create(pool: &SqlitePool, scale: Scale) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
     seed::fill(&mut transaction, scale).await?;
-    sqlx::raw_sql("PRAGMA user_version = 1")
+    sqlx::raw_sql(SET_VERSION)
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await

@@ -6,6 +6,7 @@ use clap::Parser;
 use shop::{Args, server};
 
 fn main() -> ExitCode {
+    let _profiler = perfwright::start();
     let args = Args::parse();
     if args.list_fixes {
         print!("{}", shop::Fix::list());

@@ -11,13 +11,8 @@ pub(crate) struct Month {
 
 impl Month {
     pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
-        let parts = text
-            .split_once('-')
-            .filter(|(year, month)| year.len() == 4 && month.len() == 2);
-        parts
-            .and_then(|(year, month)| Some((year.parse().ok()?, month.parse().ok()?)))
-            .filter(|(_, month)| (1..=12).contains(month))
-            .map(|(year, month)| Month { year, month })
+        parts(text)
+            .filter(|month| (1..=12).contains(&month.month))
             .ok_or_else(|| ApiError::BadRequest(format!("month is {text:?}; write it as 2024-03")))
     }
 
@@ -33,6 +28,19 @@ impl Month {
             month => format!("{:04}-{:02}-01", self.year, month + 1),
         }
     }
+}
+
+fn parts(text: &str) -> Option<Month> {
+    let (year, month) = text.split_once('-')?;
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(year, 4) || !digits(month, 2) {
+        return None;
+    }
+    Some(Month {
+        year: year.parse().ok()?,
+        month: month.parse().ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub(super) async fn place_order(
     } else {
         quote_line_by_line(pool, &lines, &country).await?
     };
-    let order = write_order(pool, cart.customer, &lines, quote.total_cents()).await?;
+    let order = write_order(&state, cart.customer, &lines, quote.total_cents()).await?;
     let placed = Placed {
         order,
         shipping_cents: quote.shipping_cents,
@@ -170,13 +170,13 @@ async fn quote_line_by_line(
 }
 
 async fn write_order(
-    pool: &SqlitePool,
+    state: &AppState,
     customer: i64,
     lines: &[PricedLine],
     total_cents: i64,
 ) -> Result<i64, ApiError> {
-    // Taking the write lock at once: a transaction that reads first cannot wait for a writer.
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let _writing = state.writer.lock().await;
+    let mut transaction = state.pool.begin_with("BEGIN IMMEDIATE").await?;
     let order = sqlx::query(
         "INSERT INTO orders (customer_id, placed_on, status, total_cents) VALUES (?, date(), 'placed', ?)",
     )

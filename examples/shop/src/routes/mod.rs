@@ -6,9 +6,12 @@ mod orders;
 mod products;
 mod report;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
 use sqlx::SqlitePool;
+use tokio::sync::Mutex;
 
 use crate::fixes::Fixes;
 use crate::sales::SalesByMonth;
@@ -19,6 +22,8 @@ pub struct AppState {
     pool: SqlitePool,
     fixes: Fixes,
     sales: SalesByMonth,
+    /// SQLite has one writer at a time; who waits here does not hold a connection meanwhile.
+    writer: Arc<Mutex<()>>,
 }
 
 impl AppState {
@@ -28,6 +33,7 @@ impl AppState {
             pool,
             fixes,
             sales: SalesByMonth::default(),
+            writer: Arc::default(),
         }
     }
 }
