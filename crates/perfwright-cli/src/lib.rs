@@ -15,6 +15,7 @@ mod view;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Cli, ColorChoice, Command};
@@ -56,7 +57,7 @@ pub fn run(command: Command, context: &Context) -> ExitCode {
         Command::Profile(args) => profile::run(&args, context, &mut terminal),
         Command::View(command) => view::run(&command, context, &mut terminal),
     };
-    match result {
+    match result.and_then(|()| terminal.finish().context("write to standard output")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => terminal.fail(&error),
     }

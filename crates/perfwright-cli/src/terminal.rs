@@ -102,6 +102,7 @@ pub(crate) struct Terminal {
     err: Box<dyn Write + Send>,
     out_paint: Paint,
     err_paint: Paint,
+    out_is_terminal: bool,
     width: usize,
     progress: Progress,
     out_closed: bool,
@@ -116,6 +117,7 @@ impl Terminal {
             .size_checked()
             .map(|(_, columns)| usize::from(columns));
         Terminal {
+            out_is_terminal: out.is_terminal(),
             out_paint: Paint::new(color.enabled(out.is_terminal())),
             err_paint: Paint::new(color.enabled(err.is_terminal())),
             width: width.unwrap_or(WIDTH_WITHOUT_TERMINAL).clamp(40, 200),
@@ -138,6 +140,7 @@ impl Terminal {
         let terminal = Terminal {
             out: Box::new(captured.out.clone()),
             err: Box::new(captured.err.clone()),
+            out_is_terminal: false,
             out_paint: Paint::default(),
             err_paint: Paint::default(),
             width,
@@ -158,6 +161,11 @@ impl Terminal {
     /// Columns of standard output.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Whether a person reads standard output, rather than a program or a file.
+    pub(crate) fn out_is_terminal(&self) -> bool {
+        self.out_is_terminal
     }
 
     /// Styles for standard output.

@@ -1,6 +1,14 @@
 //! Commands that read profile files.
 
 pub(crate) mod args;
+mod convert;
+mod diff;
+mod flamegraph;
+mod input;
+mod output;
+mod shell;
+mod symbolize;
+mod top;
 
 use anyhow::Result;
 
@@ -9,10 +17,25 @@ use crate::terminal::Terminal;
 use args::ViewCommand;
 
 /// Runs one of the commands.
-pub(crate) fn run(
-    command: &ViewCommand,
-    _context: &Context,
-    _terminal: &mut Terminal,
-) -> Result<()> {
-    anyhow::bail!("{command:?} is being written")
+pub(crate) fn run(command: &ViewCommand, context: &Context, terminal: &mut Terminal) -> Result<()> {
+    match command {
+        ViewCommand::Top(args) => top::run(args, terminal),
+        ViewCommand::Flamegraph(args) => flamegraph::run(args, terminal),
+        ViewCommand::Diff(args) => diff::run(args, terminal),
+        ViewCommand::Convert(args) => convert::run(args, terminal),
+        ViewCommand::Symbolize(args) => symbolize::run(args, terminal),
+        ViewCommand::Completions(args) => {
+            shell::completions(args.shell, context, terminal);
+            Ok(())
+        }
+        ViewCommand::Man => shell::man(context, terminal),
+    }
+}
+
+/// The folder that source paths are shown relative to; none if it cannot be told.
+fn current_folder() -> Vec<String> {
+    std::env::current_dir()
+        .map(|folder| folder.display().to_string())
+        .into_iter()
+        .collect()
 }

@@ -1,0 +1,117 @@
+//! `convert`: a profile in another format.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use perfwright_format::{folded, pprof};
+use perfwright_model::Profile;
+
+use super::args::{ConvertArgs, Target};
+use super::{input, output};
+use crate::terminal::Terminal;
+
+pub(super) fn run(args: &ConvertArgs, terminal: &mut Terminal) -> Result<()> {
+    // Said before anything is read: a large profile takes its time.
+    let target = target(&args.out, args.to)?;
+    let profile = input::read(&args.input, terminal)?;
+    let wanted = args.input.select.sample_type.as_deref();
+    if target == Target::Folded && wanted.is_none() && profile.sample_types().len() > 1 {
+        let at = input::sample_type(&profile, None)?;
+        let kind = &profile.sample_types()[at].kind;
+        terminal.note(format_args!(
+            "folded stacks hold one value: {kind}; see --sample-type"
+        ));
+    }
+    write(&profile, target, wanted, &args.out, terminal)
+}
+
+/// Writes a profile; folded stacks hold one sample type, pprof all, the wanted one as its default.
+pub(super) fn write(
+    profile: &Profile,
+    target: Target,
+    sample_type: Option<&str>,
+    out: &Path,
+    terminal: &mut Terminal,
+) -> Result<()> {
+    let at = input::sample_type(profile, sample_type)?;
+    output::write(out, terminal, |mut out: &mut dyn Write| {
+        match target {
+            Target::Folded => folded::write(profile, at, &mut out)?,
+            Target::Pprof => pprof::write_gzip(&with_default(profile, sample_type, at), &mut out)?,
+            Target::PprofPlain => pprof::write(&with_default(profile, sample_type, at), &mut out)?,
+        }
+        Ok(())
+    })
+}
+
+fn with_default<'a>(
+    profile: &'a Profile,
+    wanted: Option<&str>,
+    at: usize,
+) -> std::borrow::Cow<'a, Profile> {
+    use std::borrow::Cow;
+    if wanted.is_none() {
+        return Cow::Borrowed(profile);
+    }
+    let mut profile = profile.clone();
+    profile.meta.default_sample_type = Some(at);
+    Cow::Owned(profile)
+}
+
+/// The format that was asked for, or that the file's name tells.
+pub(super) fn target(out: &Path, asked: Option<Target>) -> Result<Target> {
+    if let Some(target) = asked {
+        return Ok(target);
+    }
+    let name = out
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    match () {
+        () if ends(&[".pb.gz", ".pprof", ".pprof.gz", ".prof"]) => Ok(Target::Pprof),
+        () if ends(&[".pb"]) => Ok(Target::PprofPlain),
+        () if ends(&[".folded", ".collapsed", ".txt"]) => Ok(Target::Folded),
+        () if ends(&[".svg"]) => bail!("convert to SVG: use the flamegraph command"),
+        () if name == "-" => {
+            bail!("choose a format: give --to pprof, --to folded, or a file with -o")
+        }
+        () => bail!(
+            "tell the format of {}: give --to pprof or --to folded",
+            out.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_file_tells_the_format() {
+        let cases = [
+            ("cpu.pb.gz", Target::Pprof),
+            ("CPU.PPROF", Target::Pprof),
+            ("cpu.pb", Target::PprofPlain),
+            ("a.b/cpu.folded", Target::Folded),
+            ("out.txt", Target::Folded),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(target(Path::new(name), None).unwrap(), expected, "{name}");
+        }
+        assert_eq!(
+            target(Path::new("x"), Some(Target::Folded)).unwrap(),
+            Target::Folded
+        );
+    }
+
+    #[test]
+    fn a_name_that_tells_nothing_gets_advice() {
+        for (name, advice) in [("-", "--to"), ("cpu", "--to"), ("cpu.svg", "flamegraph")] {
+            let error = target(Path::new(name), None).unwrap_err().to_string();
+            assert!(error.contains(advice), "{error}");
+        }
+    }
+}
