@@ -20,7 +20,9 @@
 //! 3. `.build-id/ab/cdef.debug` in the folders given by [`Symbolizer::debug_dir`], then in `/usr/lib/debug`.
 //! 4. What the file's `.gnu_debuglink` names: beside it, in `.debug`, in the given folders, in `/usr/lib/debug`.
 //!
-//! Code without debug information is named from the symbol tables, of which a symbol's size is respected.
+//! Code without debug information is named from the symbol tables, of which a symbol's size is respected. Code
+//! without either is called `libfoo.so!0x1234`, after the start of the function where unwind tables tell it, so
+//! that the samples of one function stay together.
 //! DWARF 2 to 5 and sections compressed with zlib or zstd are read.
 //!
 //! # How
@@ -36,6 +38,7 @@
 
 mod demangle;
 mod dwarf;
+mod extents;
 mod image;
 mod mapped;
 mod report;

@@ -11,6 +11,7 @@ use perfwright_model::{
 
 use crate::demangle::{demangle, is_mangled};
 use crate::dwarf::{self, RawFrame};
+use crate::extents;
 use crate::image::{self, Bias, TextRanges};
 use crate::report::{MappingReport, Problem, Report};
 use crate::search::{Expected, Opened, Search};
@@ -67,9 +68,10 @@ impl Symbolizer {
     /// Looks up every location that has an address and no line yet, and sets its frames.
     ///
     /// Locations for which nothing is found keep the frames they had; those without any get one named after
-    /// the file and the address in it (`libfoo.so!0x1234`, an SVMA; a file offset when the file is missing),
-    /// or `[unknown]` outside all mappings. Such names are looked up again by a later call, which may have a
-    /// debug file.
+    /// the file and an address in it: `libfoo.so!0x1234`, the SVMA where the function starts if the unwind
+    /// tables tell it, else that of the instruction (a file offset when the file is missing). Outside all
+    /// mappings the name is `[unknown]`. Such names are looked up again by a later call, which may have a debug
+    /// file.
     pub fn symbolize(&mut self, profile: &mut Profile) -> Report {
         let mut report = Report::default();
         let mut writer = Writer::default();
@@ -97,7 +99,7 @@ impl Symbolizer {
             ..MappingReport::default()
         };
         let answers = self.look_up(&mapping, places, &mut entry, &mut report.mapped_bytes);
-        for (place, svma, answer) in answers.each(places) {
+        for (place, start, answer) in answers.each(places) {
             match answer {
                 Some(found) if found[0].file.is_some() => entry.from_debug_info += 1,
                 Some(_) => entry.from_symbols += 1,
@@ -105,7 +107,7 @@ impl Symbolizer {
             }
             match answer {
                 Some(found) => writer.write(profile, place.location, found),
-                None => name_by_address(profile, place.location, &entry.file, svma),
+                None => name_by_address(profile, place.location, &entry.file, start),
             }
         }
         let flags = profile.mapping_mut(id);
@@ -183,6 +185,9 @@ impl Symbolizer {
             None => entry.problems.push(Problem::NoDebugInfo),
         }
         ask_symbols(files.iter().map(|(file, _)| *file), &mut answers);
+        if let Some((file, _)) = files.last() {
+            ask_extents(file, &mut answers);
+        }
         answers
     }
 
@@ -252,6 +257,16 @@ fn ask_symbols<'f, 'd: 'f>(
     }
 }
 
+/// Finds where the functions start that are still without a name.
+fn ask_extents(file: &object::File<'_>, answers: &mut Answers) {
+    let nameless = |index: &usize| answers.named(*index).is_none();
+    let asked: Vec<usize> = (0..answers.svmas.len()).filter(nameless).collect();
+    let svmas: Vec<u64> = asked.iter().map(|&index| answers.svmas[index]).collect();
+    for (index, start) in asked.into_iter().zip(extents::starts(file, &svmas)) {
+        answers.starts[index] = start.unwrap_or(answers.svmas[index]);
+    }
+}
+
 /// A location to look up.
 struct Place {
     location: LocationId,
@@ -284,6 +299,8 @@ fn pending(profile: &Profile) -> Vec<(Option<MappingId>, Vec<Place>)> {
 struct Answers {
     bias: Bias,
     svmas: Vec<u64>,
+    /// What to name an address after that nothing is found for.
+    starts: Vec<u64>,
     /// Innermost first; empty where nothing was found.
     frames: Vec<Vec<RawFrame>>,
 }
@@ -296,22 +313,29 @@ impl Answers {
         let frames = vec![Vec::new(); svmas.len()];
         Self {
             bias,
+            starts: svmas.clone(),
             svmas,
             frames,
         }
     }
 
-    /// Each place with its SVMA and its answer, which has at least one frame and a name for the function.
+    /// The frames of an address, if they have a name for its function.
+    fn named(&self, index: usize) -> Option<&[RawFrame]> {
+        let frames = self.frames.get(index)?.as_slice();
+        frames.last()?.name.is_some().then_some(frames)
+    }
+
+    /// Each place with what to name it after, and its frames.
     fn each<'a>(
         &'a self,
         places: &'a [Place],
     ) -> impl Iterator<Item = (&'a Place, u64, Option<&'a [RawFrame]>)> {
         places.iter().map(|place| {
             let svma = self.bias.svma(place.avma);
-            let index = self.svmas.binary_search(&svma).ok();
-            let frames = index.map(|index| self.frames[index].as_slice());
-            let named = |frames: &&[RawFrame]| frames.last().is_some_and(|f| f.name.is_some());
-            (place, svma, frames.filter(named))
+            match self.svmas.binary_search(&svma) {
+                Ok(index) => (place, self.starts[index], self.named(index)),
+                Err(_) => (place, svma, None),
+            }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The line program, run once for all wanted addresses.
 
 use super::files::Files;
-use super::{Position, Reader, UnitRef, number, within};
+use super::{Position, Reader, UnitRef, number};
 
 /// A row that waits for its end: the next row's address.
 #[derive(Clone, Copy)]
@@ -28,6 +28,8 @@ impl Row {
 
 impl<'d> Reader<'_, 'd> {
     /// Gives each wanted address that this unit owns, or that nothing owns, its position in the source.
+    /// With line tables alone, LLVM writes no function entry where nothing was inlined, so it is the rule for
+    /// nothing to own an address that has a line.
     pub(super) fn read_lines(
         &mut self,
         unit: UnitRef<'_, 'd>,
@@ -38,40 +40,47 @@ impl<'d> Reader<'_, 'd> {
         };
         let mut rows = program.rows();
         let mut pending: Option<Row> = None;
-        // The first row of a sequence says whether the linker kept its code.
-        let mut sequence_is_live = None;
+        // The first wanted address at or after the pending row. Addresses rarely go down inside a sequence, so
+        // it is moved along and not searched.
+        let mut next = self.wanted.len();
         while let Some((_, row)) = rows.next_row()? {
+            let address = row.address();
+            match pending {
+                Some(before) if before.start <= address => {
+                    let first = next;
+                    while self.wanted.get(next).is_some_and(|&at| at < address) {
+                        next += 1;
+                    }
+                    if first < next {
+                        self.place(unit, files, before, first..next);
+                    }
+                }
+                // The first row of a sequence says whether the linker kept its code.
+                None if !self.text.contains(address) => next = self.wanted.len(),
+                _ => next = self.wanted.partition_point(|&at| at < address),
+            }
+            pending = (!row.end_sequence()).then(|| Row::new(row));
             self.fuel.burn(1)?;
-            let live = *sequence_is_live.get_or_insert(self.text.contains(row.address()));
-            if let Some(before) = pending.filter(|before| live && before.start < row.address()) {
-                self.place(unit, files, before, row.address())?;
-            }
-            pending = Some(Row::new(row));
-            if row.end_sequence() {
-                (pending, sequence_is_live) = (None, None);
-            }
         }
         Ok(())
     }
 
+    /// Places the addresses that `row` covers.
     fn place(
         &mut self,
         unit: UnitRef<'_, 'd>,
         files: &mut Files,
         row: Row,
-        end: u64,
-    ) -> gimli::Result<()> {
-        let hits = within(self.wanted, row.start, end);
-        self.fuel.burn(hits.len())?;
-        for index in hits {
-            let site = &self.sites[index];
+        hits: std::ops::Range<usize>,
+    ) {
+        for site in &mut self.sites[hits] {
             let placed = site.position.as_ref().map(|position| position.unit);
             let wins = match site.owner {
                 Some((owner, _)) => owner == self.visited && placed != Some(owner),
                 None => placed.is_none(),
             };
             if wins {
-                self.sites[index].position = Some(Position {
+                site.position = Some(Position {
                     unit: self.visited,
                     file: files.path(unit, row.file),
                     line: number(row.line),
@@ -79,6 +88,5 @@ impl<'d> Reader<'_, 'd> {
                 });
             }
         }
-        Ok(())
     }
 }

@@ -65,3 +65,28 @@ fn inlined_frames_come_innermost_first_with_their_lines() {
     let mapping = fixture.mapping();
     assert!(mapping.has_functions && mapping.has_lines && mapping.has_inlines);
 }
+
+#[test]
+fn the_vdso_is_named_from_its_image_in_memory() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let Some(line) = maps.lines().find(|line| line.ends_with("[vdso]")) else {
+        println!("skipped: this kernel maps no vdso");
+        return;
+    };
+    let (start, limit) = line
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .split_once('-')
+        .unwrap();
+    let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    let (start, limit) = (hex(start), hex(limit));
+    let mut fixture = Fixture::new("[vdso]", start, limit, 0, "");
+    let locations: Vec<_> = (start..limit)
+        .step_by(64)
+        .map(|at| fixture.add(at))
+        .collect();
+    let report = Symbolizer::new(Options::default()).symbolize(&mut fixture.profile);
+    let named = |location| frames(&fixture.profile, location)[0].starts_with("__vdso_");
+    assert!(locations.into_iter().any(named), "{report}");
+}
