@@ -48,9 +48,7 @@ fn busy(threads: u64) -> f64 {
 
 /// CPU seconds spent, and CPU seconds in the samples: real ones, not the leaf that shows the rest.
 fn ours(engine: Engine, hz: u32, threads: u64) -> Result<(f64, f64)> {
-    let mut options = Options::default();
-    options.engine = engine;
-    options.frequency_hz = hz;
+    let options = Options::new().engine(engine).frequency_hz(hz);
     let sampler = Sampler::start(options)?;
     let cpu = busy(threads);
     let capture = sampler.stop();
@@ -58,7 +56,9 @@ fn ours(engine: Engine, hz: u32, threads: u64) -> Result<(f64, f64)> {
 }
 
 fn theirs(hz: u32, threads: u64) -> Result<(f64, f64)> {
-    let guard = pprof::ProfilerGuardBuilder::default().frequency(hz as i32).build()?;
+    let guard = pprof::ProfilerGuardBuilder::default()
+        .frequency(hz as i32)
+        .build()?;
     let cpu = busy(threads);
     let samples: isize = guard.report().build_unresolved()?.data.values().sum();
     // What its pprof output says a sample stands for.
@@ -67,13 +67,21 @@ fn theirs(hz: u32, threads: u64) -> Result<(f64, f64)> {
 
 pub(crate) fn run() -> Result<()> {
     println!("share of CPU time that samples account for, in %, {SECONDS} s each");
-    println!("  {:>4} {:>8}   {}", "Hz", "threads", ENGINES.map(|engine| format!("{engine:>9}")).join(" "));
+    println!(
+        "  {:>4} {:>8}   {}",
+        "Hz",
+        "threads",
+        ENGINES.map(|engine| format!("{engine:>9}")).join(" ")
+    );
     for hz in [99, 999] {
         for threads in [1, 2, 8] {
             let mut row = Vec::new();
             for engine in ENGINES {
                 let numbers = spawn(&format!("accounting {engine} {hz} {threads}"))?;
-                row.push(format!("{:>9.1}", numbers["sampled_s"] / numbers["cpu_s"] * 100.0));
+                row.push(format!(
+                    "{:>9.1}",
+                    numbers["sampled_s"] / numbers["cpu_s"] * 100.0
+                ));
             }
             println!("  {hz:>4} {threads:>8}   {}", row.join(" "));
         }

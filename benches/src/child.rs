@@ -26,7 +26,8 @@ impl Role {
 
     pub(crate) fn number(&self, position: usize) -> Result<u64> {
         let word = self.word(position);
-        word.parse().with_context(|| format!("the number {position} of the role, {word:?}"))
+        word.parse()
+            .with_context(|| format!("the number {position} of the role, {word:?}"))
     }
 }
 
@@ -39,9 +40,15 @@ pub(crate) fn spawn(role: &str) -> Result<Numbers> {
     let output = Command::new(exe).env(ROLE, role).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the child `{role}` failed ({}):\n{text}{errors}", output.status);
+    ensure!(
+        output.status.success(),
+        "the child `{role}` failed ({}):\n{text}{errors}",
+        output.status
+    );
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect())
+    Ok(pairs
+        .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
+        .collect())
 }
 
 /// Prints a number for the parent.
@@ -60,7 +67,10 @@ pub(crate) fn thread_cpu_seconds() -> f64 {
 }
 
 fn clock(id: libc::clockid_t) -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is a valid timespec for the call to fill.
     unsafe { libc::clock_gettime(id, &mut time) };
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
@@ -69,8 +79,15 @@ fn clock(id: libc::clockid_t) -> f64 {
 /// A field of `/proc/self/status` in MB: `VmRSS`, or the peak, `VmHWM`.
 pub(crate) fn memory_mb(field: &str) -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with(field)).context("the kernel tells memory")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .context("the kernel tells memory")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
     Ok(kib * 1024.0 / 1e6)
 }
 

@@ -40,14 +40,21 @@ pub(crate) fn child(role: &Role) -> Result<()> {
 fn perfwright() -> Result<()> {
     let before = memory_mb("VmRSS")?;
     let start = cpu_seconds();
-    let types = [SampleType::new("samples", "count"), SampleType::new("cpu", "nanoseconds")];
+    let types = [
+        SampleType::new("samples", "count"),
+        SampleType::new("cpu", "nanoseconds"),
+    ];
     let mut profile = Profile::new(types);
     let mapping = Some(profile.add_mapping(Mapping::new(0x40_0000, 0x80_0000)));
     for stack in 0..STACKS {
         let mut id = StackId::ROOT;
         for frame in frames(stack) {
             let address = NonZeroU64::new(0x40_0000 + frame * 64);
-            let location = Location { mapping, address, is_folded: false };
+            let location = Location {
+                mapping,
+                address,
+                is_folded: false,
+            };
             let location = profile.add_location(location, &[]);
             id = profile.push_stack(id, location);
         }
@@ -75,14 +82,20 @@ fn pprof_rs() -> Result<()> {
     let mut data = HashMap::new();
     for stack in 0..STACKS {
         let key = pprof::Frames {
-            frames: frames(stack).rev().map(|frame| vec![symbol(frame)]).collect(),
+            frames: frames(stack)
+                .rev()
+                .map(|frame| vec![symbol(frame)])
+                .collect(),
             thread_name: "worker".to_owned(),
             thread_id: 1,
             sample_timestamp: std::time::SystemTime::UNIX_EPOCH,
         };
         data.insert(key, 1_isize);
     }
-    let report = pprof::Report { data, timing: Default::default() };
+    let report = pprof::Report {
+        data,
+        timing: Default::default(),
+    };
     tell("stacks", report.data.len() as f64);
     reset_peak()?;
     let start = cpu_seconds();
@@ -99,7 +112,10 @@ pub(crate) fn run() -> Result<()> {
     for _ in 0..ROUNDS {
         let us = spawn("encode perfwright")?;
         let them = spawn("encode pprof-rs")?;
-        anyhow::ensure!(us["stacks"] == STACKS as f64 && them["stacks"] == STACKS as f64, "stacks were lost");
+        anyhow::ensure!(
+            us["stacks"] == STACKS as f64 && them["stacks"] == STACKS as f64,
+            "stacks were lost"
+        );
         ours.push(us["cpu_s"]);
         collect.push(us["collect_s"]);
         theirs.push(them["cpu_s"]);
@@ -107,8 +123,19 @@ pub(crate) fn run() -> Result<()> {
     }
     let (ours, theirs) = (median(&mut ours), median(&mut theirs));
     println!("100,000 distinct stacks of {DEPTH} frames to pprof, median of {ROUNDS}");
-    println!("  perfwright  {ours:.3} CPU-s (interning {:.3}, then gzipped pprof), peak +{:.0} MB", median(&mut collect), memory.0);
-    println!("  pprof-rs    {theirs:.3} CPU-s (encoding alone), peak +{:.0} MB with its report", memory.1);
-    println!("  ratio       {:.1} x less CPU, {:.1} x less memory", theirs / ours, memory.1 / memory.0);
+    println!(
+        "  perfwright  {ours:.3} CPU-s (interning {:.3}, then gzipped pprof), peak +{:.0} MB",
+        median(&mut collect),
+        memory.0
+    );
+    println!(
+        "  pprof-rs    {theirs:.3} CPU-s (encoding alone), peak +{:.0} MB with its report",
+        memory.1
+    );
+    println!(
+        "  ratio       {:.1} x less CPU, {:.1} x less memory",
+        theirs / ours,
+        memory.1 / memory.0
+    );
     Ok(())
 }

@@ -33,15 +33,20 @@ pub(crate) fn child(role: &Role) -> Result<()> {
     match role.word(1) {
         "none" => second(),
         "pprof-rs" => {
-            let guard = pprof::ProfilerGuardBuilder::default().frequency(99).build()?;
+            let guard = pprof::ProfilerGuardBuilder::default()
+                .frequency(99)
+                .build()?;
             second();
             tell("mb", memory_mb("VmRSS")? - before);
             drop(guard);
             return Ok(());
         }
         engine => {
-            let mut options = Options::default();
-            options.engine = if engine == "perf" { Engine::Perf } else { Engine::Timer };
+            let options = Options::new().engine(if engine == "perf" {
+                Engine::Perf
+            } else {
+                Engine::Timer
+            });
             let sampler = Sampler::start(options)?;
             second();
             tell("mb", memory_mb("VmRSS")? - before);
@@ -54,7 +59,9 @@ pub(crate) fn child(role: &Role) -> Result<()> {
 }
 
 pub(crate) fn run() -> Result<()> {
-    println!("resident memory added by starting the sampler at 99 Hz and running a second, median of {ROUNDS}, MB");
+    println!(
+        "resident memory added by starting the sampler at 99 Hz and running a second, median of {ROUNDS}, MB"
+    );
     for who in ["none", "timer", "perf", "pprof-rs"] {
         let mut values = Vec::new();
         for _ in 0..ROUNDS {

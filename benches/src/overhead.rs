@@ -30,14 +30,19 @@ fn sampled_batch(who: &str, seed: u64) -> Result<f64> {
     match who {
         "none" => Ok(batch(seed)),
         "pprof-rs" => {
-            let guard = pprof::ProfilerGuardBuilder::default().frequency(99).build()?;
+            let guard = pprof::ProfilerGuardBuilder::default()
+                .frequency(99)
+                .build()?;
             let seconds = batch(seed);
             drop(guard);
             Ok(seconds)
         }
         "timer" | "perf" => {
-            let mut options = Options::default();
-            options.engine = if who == "perf" { Engine::Perf } else { Engine::Timer };
+            let options = Options::new().engine(if who == "perf" {
+                Engine::Perf
+            } else {
+                Engine::Timer
+            });
             let sampler = Sampler::start(options)?;
             // The first samples read the process's mappings, once.
             batch_warm_up();
@@ -81,11 +86,18 @@ pub(crate) fn child(role: &Role) -> Result<()> {
 }
 
 pub(crate) fn run() -> Result<()> {
-    println!("CPU time with the sampler at 99 Hz over without, {PAIRS} interleaved pairs, median and 95 % interval");
+    println!(
+        "CPU time with the sampler at 99 Hz over without, {PAIRS} interleaved pairs, median and 95 % interval"
+    );
     for who in ["none", "timer", "perf", "pprof-rs"] {
         let numbers = spawn(&format!("overhead {who}"))?;
         let percent = |key| (numbers[key] - 1.0) * 100.0;
-        println!("  {who:<9} {:>+6.2} %  [{:+.2}, {:+.2}]", percent("ratio"), percent("low"), percent("high"));
+        println!(
+            "  {who:<9} {:>+6.2} %  [{:+.2}, {:+.2}]",
+            percent("ratio"),
+            percent("low"),
+            percent("high")
+        );
     }
     Ok(())
 }

@@ -3,11 +3,15 @@
 mod api;
 mod cross;
 mod docs;
+mod main_job;
 mod package;
 mod tidy;
 
 #[path = "../../need.rs"]
 mod need;
+/// The official schema, as the format crate's own tests have it.
+#[path = "../../../crates/perfwright-format/tests/it/schema.rs"]
+mod schema;
 
 use std::{
     env,
