@@ -1,7 +1,8 @@
 //! Callers and callees of one function.
 
+use crate::grow::{Item, Start, Walk, grow};
 use crate::symbols::SymbolId;
-use crate::tree::{CallTree, Grower, NodeId};
+use crate::tree::{CallTree, Node, NodeId};
 
 /// A caller or a callee, and how much of the function's total goes through it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,43 +111,105 @@ impl CallTree {
     /// What a function called, merged over all its outermost calls: a tree whose root stands for the
     /// function. Together with the tree of its callers this is what viewers call a sandwich.
     pub fn callees(&self, function: SymbolId) -> CallTree {
-        let mut grower = Grower::new();
-        let mut grown: Vec<Option<u32>> = vec![None; self.nodes().len()];
-        for (index, node) in self.nodes().iter().enumerate().skip(1) {
-            grown[index] = match grown[node.parent.index()] {
-                Some(parent) => Some(grower.child(parent, node.symbol)),
-                None if node.symbol == function => Some(0),
-                None => None,
-            };
-            if let Some(node_grown) = grown[index] {
-                grower.add(node_grown, node.self_value);
-            }
+        let mut start = Start::default();
+        for id in self.outermost(function) {
+            start.self_value = start.self_value.saturating_add(CalleesOf(self).advance(
+                Item {
+                    at: id.index() as u32,
+                    frame: 0,
+                    weight: 0,
+                },
+                &mut start.items,
+            ));
         }
-        grower.finish(self.sample_type().clone(), self.symbols().to_vec())
+        self.regrown(grow(
+            &CalleesOf(self),
+            SymbolId::ROOT,
+            start,
+            self.symbols(),
+        ))
     }
 
     /// Who called a function: a tree whose root stands for the function's outermost calls, with its callers
     /// below, their callers below them, and so on.
     pub fn callers(&self, function: SymbolId) -> CallTree {
-        let mut grower = Grower::new();
+        let mut start = Start::default();
+        for id in self.outermost(function) {
+            let item = Item {
+                at: id.index() as u32,
+                frame: 0,
+                weight: self.node(id).total_value,
+            };
+            let value = CallersOf(self).advance(item, &mut start.items);
+            start.self_value = start.self_value.saturating_add(value);
+        }
+        self.regrown(grow(
+            &CallersOf(self),
+            SymbolId::ROOT,
+            start,
+            self.symbols(),
+        ))
+    }
+
+    /// The calls of a function that are not within another call of it.
+    fn outermost(&self, function: SymbolId) -> Vec<NodeId> {
         let mut inside = vec![false; self.nodes().len()];
+        let mut found = Vec::new();
         for (index, node) in self.nodes().iter().enumerate().skip(1) {
             let above = inside[node.parent.index()];
             inside[index] = above || node.symbol == function;
             if inside[index] && !above {
-                let outermost = self.callers_of(node.parent, &mut grower);
-                grower.add(outermost, node.total_value);
+                found.push(NodeId::from_index(index));
             }
         }
-        grower.finish(self.sample_type().clone(), self.symbols().to_vec())
+        found
     }
 
-    fn callers_of(&self, caller: NodeId, grower: &mut Grower) -> u32 {
-        let (mut at, mut grown) = (caller, 0);
-        while at != NodeId::ROOT {
-            grown = grower.child(grown, self.node(at).symbol);
-            at = self.node(at).parent;
+    fn regrown(&self, nodes: Vec<Node>) -> CallTree {
+        CallTree {
+            sample_type: self.sample_type.clone(),
+            symbols: self.symbols.clone(),
+            nodes,
         }
-        grown
+    }
+}
+
+/// From nodes of a tree to those that they call.
+struct CalleesOf<'a>(&'a CallTree);
+
+impl Walk for CalleesOf<'_> {
+    fn symbol(&self, item: &Item) -> SymbolId {
+        self.0.nodes()[item.at as usize].symbol
+    }
+
+    fn advance(&self, item: Item, next: &mut Vec<Item>) -> i64 {
+        let id = NodeId(item.at);
+        next.extend(self.0.children(id).map(|child| Item {
+            at: child.0,
+            frame: 0,
+            weight: self.0.node(child).total_value,
+        }));
+        self.0.node(id).self_value
+    }
+}
+
+/// From nodes of a tree to what called them.
+struct CallersOf<'a>(&'a CallTree);
+
+impl Walk for CallersOf<'_> {
+    fn symbol(&self, item: &Item) -> SymbolId {
+        self.0.nodes()[item.at as usize].symbol
+    }
+
+    fn advance(&self, item: Item, next: &mut Vec<Item>) -> i64 {
+        let caller = self.0.nodes()[item.at as usize].parent;
+        if caller == NodeId::ROOT {
+            return item.weight;
+        }
+        next.push(Item {
+            at: caller.0,
+            ..item
+        });
+        0
     }
 }

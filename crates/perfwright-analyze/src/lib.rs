@@ -34,10 +34,12 @@
 mod diff;
 mod edges;
 mod filter;
+mod grow;
 mod hash;
 mod labels;
 mod names;
 mod quantity;
+mod stacks;
 mod symbols;
 mod top;
 mod tree;

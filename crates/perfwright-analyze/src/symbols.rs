@@ -35,6 +35,9 @@ impl By {
 pub struct SymbolId(pub(crate) u32);
 
 impl SymbolId {
+    /// The symbol of a tree's root.
+    pub(crate) const ROOT: Self = Self(0);
+
     /// The position in the table.
     #[inline]
     pub const fn index(self) -> usize {
@@ -101,6 +104,10 @@ impl SymbolTable {
             });
             SymbolId(symbols.len() as u32 - 1)
         })
+    }
+
+    pub(crate) fn all(&self) -> &[Symbol] {
+        &self.symbols
     }
 
     pub(crate) fn into_symbols(self) -> Vec<Symbol> {

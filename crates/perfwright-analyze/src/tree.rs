@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use perfwright_model::{LabelSetId, LabelValue, Profile, SampleType, StackId};
 
+use crate::grow::{below_one_root, grow};
 use crate::hash::IdMap;
+use crate::stacks::{StacksDown, StacksUp};
 use crate::symbols::{By, LocationSymbols, Rename, Symbol, SymbolId, SymbolTable};
 
 /// A node of a [`CallTree`], as its position in the tree.
@@ -35,8 +37,8 @@ pub struct Node {
     pub symbol: SymbolId,
     /// The caller; the root is its own.
     pub parent: NodeId,
-    first_child: u32,
-    child_count: u32,
+    pub(crate) first_child: u32,
+    pub(crate) child_count: u32,
     /// What it cost itself.
     pub self_value: i64,
     /// What it cost with all it called.
@@ -51,9 +53,9 @@ pub struct Node {
 /// node and its own copy of the names, and borrows nothing.
 #[derive(Clone, Debug)]
 pub struct CallTree {
-    sample_type: SampleType,
-    symbols: Vec<Symbol>,
-    nodes: Vec<Node>,
+    pub(crate) sample_type: SampleType,
+    pub(crate) symbols: Vec<Symbol>,
+    pub(crate) nodes: Vec<Node>,
 }
 
 impl CallTree {
@@ -219,21 +221,35 @@ impl<'a> TreeBuilder<'a> {
     pub fn build(self) -> CallTree {
         let mut table = SymbolTable::default();
         table.by_name("", None);
-        let weights = grouped_weights(self.profile, self.sample_type, self.group_by, &mut table);
+        let groups = grouped_weights(self.profile, self.sample_type, self.group_by, &mut table);
         let symbols = LocationSymbols::new(self.profile, self.by, self.rename, &mut table);
-        let mut grower = Grower::new();
-        for group in &weights {
-            let root = match group.symbol {
-                Some(symbol) => grower.child(0, symbol),
-                None => 0,
-            };
-            if self.from_leaves {
-                grower.add_from_leaves(self.profile, &symbols, root, &group.stacks);
-            } else {
-                grower.add_from_roots(self.profile, &symbols, root, &group.stacks);
-            }
+        let mut trees: Vec<Vec<Node>> = groups
+            .iter()
+            .map(|group| self.grow(group, &symbols, &table))
+            .collect();
+        let nodes = if self.group_by.is_some() {
+            below_one_root(trees, table.all())
+        } else {
+            trees
+                .pop()
+                .unwrap_or_else(|| vec![Node::root(SymbolId::ROOT, 0)])
+        };
+        CallTree {
+            sample_type: self.sample_type(),
+            symbols: table.into_symbols(),
+            nodes,
         }
-        grower.finish(self.sample_type(), table.into_symbols())
+    }
+
+    fn grow(&self, group: &Group, symbols: &LocationSymbols, table: &SymbolTable) -> Vec<Node> {
+        let root = group.symbol.unwrap_or(SymbolId::ROOT);
+        if self.from_leaves {
+            let walk = StacksUp::new(self.profile, symbols);
+            grow(&walk, root, walk.start(&group.stacks), table.all())
+        } else {
+            let walk = StacksDown::new(self.profile, symbols, &group.stacks);
+            grow(&walk, root, walk.start(), table.all())
+        }
     }
 
     fn sample_type(&self) -> SampleType {
@@ -317,194 +333,4 @@ pub(crate) fn label_text(profile: &Profile, labels: LabelSetId, key: &str) -> Op
             unit => format!("{value} {unit}"),
         },
     })
-}
-
-/// A tree while it grows: parents before children, but children not yet together.
-pub(crate) struct Grower {
-    nodes: Vec<Growing>,
-    children: IdMap<u64, u32>,
-}
-
-struct Growing {
-    symbol: SymbolId,
-    parent: u32,
-    self_value: i64,
-}
-
-impl Grower {
-    pub(crate) fn new() -> Self {
-        let root = Growing {
-            symbol: SymbolId(0),
-            parent: 0,
-            self_value: 0,
-        };
-        Self {
-            nodes: vec![root],
-            children: IdMap::default(),
-        }
-    }
-
-    /// The child of this symbol, added if there is none.
-    #[inline]
-    pub(crate) fn child(&mut self, parent: u32, symbol: SymbolId) -> u32 {
-        let next = self.nodes.len() as u32;
-        let key = u64::from(parent) << 32 | u64::from(symbol.0);
-        let node = *self.children.entry(key).or_insert(next);
-        if node == next {
-            self.nodes.push(Growing {
-                symbol,
-                parent,
-                self_value: 0,
-            });
-        }
-        node
-    }
-
-    #[inline]
-    fn callee(&mut self, node: u32, symbol: SymbolId, joins_neighbours: bool) -> u32 {
-        let growing = &self.nodes[node as usize];
-        if joins_neighbours && growing.symbol == symbol {
-            node
-        } else {
-            self.child(node, symbol)
-        }
-    }
-
-    pub(crate) fn add(&mut self, node: u32, value: i64) {
-        let sum = &mut self.nodes[node as usize].self_value;
-        *sum = sum.saturating_add(value);
-    }
-
-    /// Each stack node that leads to a weight is looked at once: its parent comes before it.
-    fn add_from_roots(
-        &mut self,
-        profile: &Profile,
-        symbols: &LocationSymbols,
-        root: u32,
-        stacks: &[(StackId, i64)],
-    ) {
-        let mut node_of = vec![root; 1];
-        node_of.resize(profile.stack_count(), u32::MAX);
-        for stack in stacks_above(profile, stacks) {
-            let Some(place) = profile.stack_node(stack) else {
-                continue;
-            };
-            let caller = node_of[place.parent.index()];
-            let frames = symbols.of(place.location).iter();
-            node_of[stack.index()] = frames.fold(caller, |node, &symbol| {
-                self.callee(node, symbol, symbols.joins_neighbours)
-            });
-        }
-        for &(stack, value) in stacks {
-            self.add(node_of[stack.index()], value);
-        }
-    }
-
-    fn add_from_leaves(
-        &mut self,
-        profile: &Profile,
-        symbols: &LocationSymbols,
-        root: u32,
-        stacks: &[(StackId, i64)],
-    ) {
-        for &(stack, value) in stacks {
-            let frames = profile
-                .stack(stack)
-                .flat_map(|location| symbols.of(location).iter().rev());
-            let outermost = frames.fold(root, |node, &symbol| {
-                self.callee(node, symbol, symbols.joins_neighbours)
-            });
-            self.add(outermost, value);
-        }
-    }
-
-    /// Sums up totals and lays the children of every node side by side, heaviest first.
-    pub(crate) fn finish(self, sample_type: SampleType, symbols: Vec<Symbol>) -> CallTree {
-        let mut totals: Vec<i64> = self.nodes.iter().map(|node| node.self_value).collect();
-        for index in (1..self.nodes.len()).rev() {
-            let parent = self.nodes[index].parent as usize;
-            totals[parent] = totals[parent].saturating_add(totals[index]);
-        }
-        let (starts, mut children) = self.children_by_parent();
-        for index in 0..self.nodes.len() {
-            children[starts[index] as usize..starts[index + 1] as usize].sort_unstable_by(
-                |&a, &b| {
-                    let name = |node: u32| {
-                        let symbol = &symbols[self.nodes[node as usize].symbol.index()];
-                        (&symbol.name, &symbol.file, symbol.line)
-                    };
-                    let by_total = totals[b as usize].cmp(&totals[a as usize]);
-                    by_total.then_with(|| name(a).cmp(&name(b)))
-                },
-            );
-        }
-        CallTree {
-            sample_type,
-            symbols,
-            nodes: self.laid_out(&totals, &starts, &children),
-        }
-    }
-
-    /// The children of node `n` are `children[starts[n]..starts[n + 1]]`.
-    fn children_by_parent(&self) -> (Vec<u32>, Vec<u32>) {
-        let mut starts = vec![0_u32; self.nodes.len() + 1];
-        for node in &self.nodes[1..] {
-            starts[node.parent as usize + 1] += 1;
-        }
-        for index in 1..starts.len() {
-            starts[index] += starts[index - 1];
-        }
-        let mut next = starts.clone();
-        let mut children = vec![0_u32; self.nodes.len() - 1];
-        for (index, node) in self.nodes.iter().enumerate().skip(1) {
-            let slot = &mut next[node.parent as usize];
-            children[*slot as usize] = index as u32;
-            *slot += 1;
-        }
-        (starts, children)
-    }
-
-    /// The nodes in breadth-first order.
-    fn laid_out(&self, totals: &[i64], starts: &[u32], children: &[u32]) -> Vec<Node> {
-        let mut order: Vec<u32> = Vec::with_capacity(self.nodes.len());
-        let mut nodes: Vec<Node> = Vec::with_capacity(self.nodes.len());
-        let mut parents: Vec<u32> = Vec::with_capacity(self.nodes.len());
-        order.push(0);
-        parents.push(0);
-        for at in 0..self.nodes.len() {
-            let old = order[at] as usize;
-            let range = starts[old] as usize..starts[old + 1] as usize;
-            nodes.push(Node {
-                symbol: self.nodes[old].symbol,
-                parent: NodeId(parents[at]),
-                first_child: order.len() as u32,
-                child_count: range.len() as u32,
-                self_value: self.nodes[old].self_value,
-                total_value: totals[old],
-            });
-            parents.resize(parents.len() + range.len(), at as u32);
-            order.extend_from_slice(&children[range]);
-        }
-        nodes
-    }
-}
-
-/// The given stacks and all their callers, callers first, without the root.
-fn stacks_above(profile: &Profile, stacks: &[(StackId, i64)]) -> impl Iterator<Item = StackId> {
-    let mut needed = vec![false; profile.stack_count()];
-    for &(stack, _) in stacks {
-        needed[stack.index()] = true;
-    }
-    for index in (1..needed.len()).rev() {
-        if let (true, Some(node)) = (
-            needed[index],
-            profile.stack_node(StackId::from_index(index)),
-        ) {
-            needed[node.parent.index()] = true;
-        }
-    }
-    let indexes = needed.into_iter().enumerate().skip(1);
-    indexes
-        .filter(|&(_, needed)| needed)
-        .map(|(index, _)| StackId::from_index(index))
 }
