@@ -122,7 +122,9 @@ pub(crate) fn resolve(dwarf: &Dwarf<'_>, text: &TextRanges, wanted: &[u64]) -> F
     for &offset in &listed.hit {
         reader.visit_at(offset);
     }
-    if reader.sites.iter().any(|site| site.owner.is_none()) {
+    // An address that has a line has met its unit, even if that has no entry for the function.
+    let unmet = |site: &Site| site.owner.is_none() && site.position.is_none();
+    if reader.sites.iter().any(unmet) {
         reader.visit_unlisted(&listed);
     }
     Found {
