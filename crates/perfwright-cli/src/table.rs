@@ -58,15 +58,18 @@ impl<T: Into<String>> From<T> for Cell {
 /// Columns with titles, and rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    columns: Vec<(Column, &'static str)>,
+    columns: Vec<(Column, String)>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table without rows.
-    pub(crate) fn new(columns: impl IntoIterator<Item = (Column, &'static str)>) -> Table {
+    pub(crate) fn new<'a>(columns: impl IntoIterator<Item = (Column, &'a str)>) -> Table {
         Table {
-            columns: columns.into_iter().collect(),
+            columns: columns
+                .into_iter()
+                .map(|(column, title)| (column, title.to_owned()))
+                .collect(),
             rows: Vec::new(),
         }
     }
@@ -89,13 +92,32 @@ impl Table {
         self
     }
 
+    /// The table without the columns in which no row has anything.
+    fn without_empty_columns(&self) -> Table {
+        let used = |at: &usize| self.rows.iter().any(|row| !row[*at].text.is_empty());
+        let used: Vec<usize> = (0..self.columns.len()).filter(used).collect();
+        Table {
+            columns: used.iter().map(|&at| self.columns[at].clone()).collect(),
+            rows: self
+                .rows
+                .iter()
+                .map(|row| used.iter().map(|&at| row[at].clone()).collect())
+                .collect(),
+        }
+    }
+
     /// The table as lines of at most `width` columns, where its numbers and words permit that.
+    /// Columns without any text are left out.
     pub(crate) fn render(&self, width: usize, paint: Paint) -> String {
+        self.without_empty_columns().render_all(width, paint)
+    }
+
+    fn render_all(&self, width: usize, paint: Paint) -> String {
         let widths = self.widths(width);
         let titles = self
             .columns
             .iter()
-            .map(|(_, title)| Cell::dim(*title))
+            .map(|(_, title)| Cell::dim(title))
             .collect();
         let mut out = String::new();
         for row in std::iter::once(&titles).chain(&self.rows) {
@@ -109,8 +131,12 @@ impl Table {
         out
     }
 
-    /// The table in Markdown, nothing folded.
+    /// The table in Markdown, nothing folded. Columns without any text are left out.
     pub(crate) fn markdown(&self) -> String {
+        self.without_empty_columns().markdown_all()
+    }
+
+    fn markdown_all(&self) -> String {
         let mut out = String::from("|");
         for (_, title) in &self.columns {
             out.push_str(&format!(" {title} |"));
@@ -158,7 +184,7 @@ impl Table {
         cells
             .max()
             .unwrap_or(0)
-            .max(measure_text_width(self.columns[at].1))
+            .max(measure_text_width(&self.columns[at].1))
     }
 }
 
@@ -244,6 +270,14 @@ mod tests {
   0.04 s  memcpy
 ";
         assert_eq!(table().render(80, Paint::default()), expected);
+    }
+
+    #[test]
+    fn columns_without_text_are_left_out() {
+        let mut table = Table::new([(Column::Number, "self"), (Column::Path, "where")]);
+        table.row(["1", ""].map(Cell::from));
+        assert_eq!(table.render(80, Paint::default()), "  self\n     1\n");
+        assert_eq!(table.markdown(), "| self |\n|---:|\n| 1 |\n");
     }
 
     #[test]

@@ -52,7 +52,11 @@ impl Report {
             full: false,
         };
         let rows = &rows[..rows.len().min(ROWS)];
-        add_table(page, title, &functions(rows, &self.sample_type(), places));
+        add_table(
+            page,
+            title,
+            &functions("function", rows, &self.sample_type(), places),
+        );
     }
 
     fn add_remarks(&self, page: &mut String) {

@@ -40,8 +40,9 @@ impl Places<'_> {
     }
 }
 
-/// Functions with self and total. The user's own code stands out: the rest is dimmed.
+/// Functions, or whatever `title` says, with self and total. The user's own code stands out.
 pub(crate) fn functions(
+    title: &'static str,
     rows: &[FunctionRow],
     sample_type: &SampleType,
     places: Places<'_>,
@@ -56,7 +57,7 @@ pub(crate) fn functions(
         (Column::Number, "%"),
         (Column::Number, "total"),
         (Column::Number, "%"),
-        (Column::Name, "function"),
+        (Column::Name, title),
         (Column::Path, "where"),
     ]);
     for row in rows {

@@ -58,7 +58,7 @@ impl Report {
         print_table(
             terminal,
             title,
-            &functions(rows, &self.sample_type(), places),
+            &functions("function", rows, &self.sample_type(), places),
         );
     }
 

@@ -270,6 +270,19 @@ pub enum Group {
     Thread,
 }
 
+impl Group {
+    /// The title of the column that has the names.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Group::Function | Group::Line => "function",
+            Group::File => "file",
+            Group::Crate => "crate",
+            Group::Mapping => "mapping",
+            Group::Thread => "thread",
+        }
+    }
+}
+
 /// Which of the two costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sort {

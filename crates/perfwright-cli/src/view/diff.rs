@@ -278,18 +278,6 @@ impl Verdict {
     }
 }
 
-impl Group {
-    fn title(self) -> &'static str {
-        match self {
-            Group::Function | Group::Line => "function",
-            Group::File => "file",
-            Group::Crate => "crate",
-            Group::Mapping => "mapping",
-            Group::Thread => "thread",
-        }
-    }
-}
-
 fn mark(row: &DiffRow, verdict: Verdict) -> String {
     let mark = match verdict {
         Verdict::Same => "~",

@@ -24,7 +24,13 @@ pub(super) fn man(context: &Context, terminal: &mut Terminal) -> Result<()> {
         .get_subcommands()
         .filter(|command| !command.is_hide_set())
     {
-        let man = clap_mangen::Man::new(command.clone());
+        // What every command has is told once, at the top.
+        let common = |arg: &clap::Arg| arg.is_global_set() || arg.get_id() == "help";
+        let own = command.clone().mut_args(|arg| match common(&arg) {
+            true => arg.hide(true),
+            false => arg,
+        });
+        let man = clap_mangen::Man::new(own);
         page.extend(format!(".SH \"{}\"\n", command.get_name().to_uppercase()).bytes());
         man.render_synopsis_section(&mut page)?;
         man.render_description_section(&mut page)?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use perfwright_analyze::{
-    Butterfly, By, CallTree, Edge, Row, butterfly, by_label, by_thread, short_name, top,
+    Butterfly, By, CallTree, Edge, butterfly, by_label, by_thread, short_name, top,
 };
 use perfwright_model::{Profile, SampleType};
 use serde::Serialize;
@@ -124,8 +124,8 @@ impl View<'_> {
             roots: &roots,
             full: self.args.full,
         };
-        let table = functions(&shown, self.type_of_values(), places);
-        self.print(&table, &self.remark(&rows, shown.len()), terminal);
+        let table = functions(by.title(), &shown, self.type_of_values(), places);
+        self.print(&table, &rest(rows.len() - shown.len()), terminal);
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl View<'_> {
         let mut table = Table::new([
             (Column::Number, "total"),
             (Column::Number, "%"),
-            (Column::Name, "value of the label"),
+            (Column::Name, title),
         ]);
         for row in rows {
             let name = row
@@ -248,11 +248,11 @@ impl View<'_> {
         let paint = terminal.paint();
         let kind = &self.type_of_values().kind;
         let total = self.scale().show(self.total);
-        terminal.line(format_args!(
-            "{} {}",
-            paint.heading(format_args!("{kind}: {total}")),
-            paint.dim(remark)
-        ));
+        let heading = paint.heading(format_args!("{kind}: {total}"));
+        match remark {
+            "" => terminal.line(heading),
+            _ => terminal.line(format_args!("{heading} {}", paint.dim(remark))),
+        }
         terminal.print(table.render(terminal.width(), paint));
     }
 
@@ -267,10 +267,6 @@ impl View<'_> {
         };
         terminal.line(serde_json::to_string_pretty(&json)?);
         Ok(())
-    }
-
-    fn remark(&self, rows: &[Row], shown: usize) -> String {
-        rest(rows.len() - shown)
     }
 
     fn lines(&self, rows: usize) -> usize {

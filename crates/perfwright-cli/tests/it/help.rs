@@ -1,0 +1,52 @@
+//! Every `--help`, word for word.
+
+use clap::CommandFactory;
+use perfwright_cli::Cli;
+
+fn help(path: &[&str]) -> String {
+    let mut command = Cli::command()
+        .term_width(100)
+        .color(clap::ColorChoice::Never);
+    command.build();
+    let mut found = &mut command;
+    for name in path {
+        found = found
+            .find_subcommand_mut(name)
+            .unwrap_or_else(|| panic!("no command {name}"));
+    }
+    found.render_long_help().to_string()
+}
+
+#[test]
+fn program() {
+    insta::assert_snapshot!("perfwright", help(&[]));
+}
+
+#[test]
+fn commands() {
+    let names: Vec<String> = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let expected = [
+        "profile",
+        "top",
+        "flamegraph",
+        "diff",
+        "convert",
+        "symbolize",
+        "completions",
+        "man",
+    ];
+    assert_eq!(names, expected, "a command without a snapshot of its help");
+    for name in expected {
+        insta::assert_snapshot!(name, help(&[name]));
+    }
+}
+
+#[test]
+fn the_short_help_fits_a_screen() {
+    let mut command = Cli::command().term_width(80);
+    let lines = command.render_help().to_string().lines().count();
+    assert!(lines <= 24, "{lines} lines");
+}
