@@ -2,9 +2,8 @@
 //! become one.
 //!
 //! A node is made from the items that lead to it. Its children are found by moving each item one frame on
-//! and sorting what comes out by symbol. Levels are made one after the other, so that the children of a node
-//! lie side by side, and no index from (parent, symbol) to child is needed: on a tree of millions of nodes
-//! that index was most of the time.
+//! and sorting what comes out by symbol. They are all made at once, so they lie side by side, and no index
+//! from (parent, symbol) to child is needed.
 
 use crate::symbols::{Symbol, SymbolId};
 use crate::tree::{Node, NodeId};
@@ -63,49 +62,43 @@ pub(crate) fn grow(
 ) -> Vec<Node> {
     let mut root = Node::root(root, start.self_value);
     root.total_value = sum(root.total_value, &start.items);
-    let mut level = Level {
+    let mut growth = Growth {
         nodes: vec![root],
         items: Vec::new(),
-        ends: Vec::new(),
+        open: Vec::new(),
         next: start.items,
         groups: Vec::new(),
     };
-    level.adopt(walk, 0, symbols);
-    let mut from = 1;
-    while from < level.nodes.len() {
-        let (to, items) = (level.nodes.len(), std::mem::take(&mut level.items));
-        let ends = std::mem::take(&mut level.ends);
-        let mut begin = 0;
-        for (node, end) in (from..to).zip(ends) {
-            level.next.clear();
-            level.nodes[node].self_value = level.advance(walk, node, &items[begin..end]);
-            level.adopt(walk, node, symbols);
-            begin = end;
-        }
-        from = to;
+    growth.adopt(walk, 0, symbols);
+    while let Some((node, begin)) = growth.open.pop() {
+        growth.next.clear();
+        growth.nodes[node].self_value = growth.advance(walk, node, begin);
+        growth.items.truncate(begin);
+        growth.adopt(walk, node, symbols);
     }
-    level.nodes
+    growth.nodes
 }
 
-/// The tree so far, and the items of the level that is being made.
-struct Level {
+/// The tree so far, and the nodes whose children are still to be made.
+struct Growth {
     nodes: Vec<Node>,
-    /// The items that lead to the nodes of the level, node by node.
+    /// The items of the open nodes, one after the other.
     items: Vec<Item>,
-    /// Where each node's items end.
-    ends: Vec<usize>,
+    /// The open nodes, and where the items of each begin. The last is the next: going down first keeps to
+    /// stacks that were made one after the other and lie side by side in memory.
+    open: Vec<(usize, usize)>,
     /// The items that follow those of one node.
     next: Vec<Item>,
     /// Its children: symbol, total, and their items' range in `next`.
     groups: Vec<(SymbolId, i64, usize, usize)>,
 }
 
-impl Level {
+impl Growth {
     /// Fills `next` with what follows a node's items, and gives what ends at the node.
-    fn advance(&mut self, walk: &impl Walk, node: usize, items: &[Item]) -> i64 {
+    fn advance(&mut self, walk: &impl Walk, node: usize, begin: usize) -> i64 {
         let symbol = self.nodes[node].symbol;
         let mut self_value = 0_i64;
-        for &item in items {
+        for &item in &self.items[begin..] {
             self_value = self_value.saturating_add(walk.advance(item, &mut self.next));
         }
         let mut at = 0;
@@ -140,15 +133,16 @@ impl Level {
         });
         self.nodes[parent].first_child = self.nodes.len() as u32;
         self.nodes[parent].child_count = self.groups.len() as u32;
-        for &(symbol, total_value, begin, end) in &self.groups {
-            self.nodes.push(Node {
-                symbol,
-                parent: NodeId(parent as u32),
-                total_value,
-                ..Node::root(symbol, 0)
-            });
+        let children = self.groups.iter().map(|&(symbol, total_value, ..)| Node {
+            parent: NodeId(parent as u32),
+            total_value,
+            ..Node::root(symbol, 0)
+        });
+        let first = self.nodes.len();
+        self.nodes.extend(children);
+        for (index, &(_, _, begin, end)) in self.groups.iter().enumerate().rev() {
+            self.open.push((first + index, self.items.len()));
             self.items.extend_from_slice(&self.next[begin..end]);
-            self.ends.push(self.items.len());
         }
     }
 }
