@@ -55,6 +55,27 @@ fn check(profile: &Profile, expected: &[&str]) {
     assert_eq!(unfolded(profile), expected);
 }
 
+/// Pushes in any order find the same nodes: what is remembered of the last stack is only a shortcut.
+#[test]
+fn stacks_pushed_in_turns_are_the_same_nodes() {
+    let mut profile = folded("");
+    let [a, b, c] = ["a", "b", "c"].map(|name| profile.frame_location(name));
+    let one = profile.push_stack(StackId::ROOT, a);
+    let other = profile.push_stack(StackId::ROOT, b);
+    let one_b = profile.push_stack(one, b);
+    let other_b = profile.push_stack(other, b);
+    let one_b_c = profile.push_stack(one_b, c);
+    assert_ne!(one_b, other_b);
+    assert_eq!(profile.push_stack(one, b), one_b);
+    assert_eq!(profile.push_stack(other, b), other_b);
+    assert_eq!(profile.intern_stack_root_first([a, b, c]), one_b_c);
+    assert_eq!(profile.intern_stack_root_first([a, b]), one_b);
+    assert_eq!(profile.push_stack(one_b, c), one_b_c);
+    assert_eq!(profile.intern_stack_root_first([b, b]), other_b);
+    assert_eq!(profile.intern_stack_root_first([a, b, c]), one_b_c);
+    assert_eq!(profile.stack_count(), 6);
+}
+
 #[test]
 fn equal_stacks_become_one_sample_and_callers_are_shared() {
     let profile = folded("main;a;b 1\nmain;a;c 2\nmain;a;b 3");
