@@ -1,9 +1,9 @@
 //! A SIGUSR1 handler that captures the thread it arrives on, and ways to send it.
 
-use perfwright_stack::{CodeMap, Image, Regs, StackBounds, Walk, copy_stack, walk};
+use perfwright_stack::{CodeMap, Image, Regs, StackBounds, Walk, copy_stack, thread_pointer, walk};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 
 const COPY_BYTES: usize = 32 << 10;
@@ -46,10 +46,16 @@ static SLOT: Shared = Shared(UnsafeCell::new(Slot {
     copied: 0,
 }));
 static MAP: AtomicPtr<CodeMap> = AtomicPtr::new(std::ptr::null_mut());
+/// The thread pointer of the thread to capture.
+static OWNER: AtomicU64 = AtomicU64::new(0);
 static FIRED: AtomicBool = AtomicBool::new(false);
 static LOCK: Mutex<()> = Mutex::new(());
 
 extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
+    // A timer of another test's thread may fire too.
+    if OWNER.load(Ordering::Acquire) != thread_pointer() {
+        return;
+    }
     let map = MAP.swap(std::ptr::null_mut(), Ordering::AcqRel);
     if map.is_null() {
         return;
@@ -79,21 +85,27 @@ pub(crate) fn install(signal: i32, handler: *const (), flags: i32) {
     }
 }
 
-/// Exclusive use of the handler: it captures the next SIGUSR1, then no more until armed again.
-pub(crate) struct Armed {
+/// Exclusive use of the handler. Once started, it captures the next SIGUSR1, then no more.
+pub(crate) struct Armed<'m> {
+    map: &'m CodeMap,
     _lock: MutexGuard<'static, ()>,
 }
 
-pub(crate) fn arm(map: &CodeMap) -> Armed {
+pub(crate) fn arm(map: &CodeMap) -> Armed<'_> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| install(libc::SIGUSR1, on_signal as *const (), libc::SA_ONSTACK));
     let lock = LOCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     FIRED.store(false, Ordering::Release);
-    MAP.store(Box::into_raw(Box::new(map.clone())), Ordering::Release);
-    Armed { _lock: lock }
+    Armed { map, _lock: lock }
 }
 
-impl Armed {
+impl Armed<'_> {
+    /// Call this in the function that every capture has to show: signals before are ignored.
+    pub(crate) fn start(&self) {
+        OWNER.store(thread_pointer(), Ordering::Release);
+        MAP.store(Box::into_raw(Box::new(self.map.clone())), Ordering::Release);
+    }
+
     pub(crate) fn has_fired(&self) -> bool {
         FIRED.load(Ordering::Acquire)
     }
@@ -126,46 +138,40 @@ pub(crate) fn raise() {
 /// Captures the calling thread from inside `raise`.
 #[inline(never)]
 pub(crate) fn capture_here(image: &Image) -> Capture {
-    let armed = arm(&image.code_map());
+    let map = image.code_map();
+    let armed = arm(&map);
+    armed.start();
     raise();
     armed.capture()
 }
 
-/// A one-shot timer that sends SIGUSR1 to the thread that made it.
+/// A timer that keeps sending SIGUSR1 to the thread that made it.
 pub(crate) struct ThreadTimer(libc::timer_t);
 
 impl ThreadTimer {
-    pub(crate) fn new() -> ThreadTimer {
+    pub(crate) fn every_nanos(nanos: i64) -> ThreadTimer {
         let mut timer = std::ptr::null_mut();
         // SAFETY: zeroed plain data, then filled as timer_create(2) asks.
-        unsafe {
+        let result = unsafe {
             let mut event: libc::sigevent = std::mem::zeroed();
             event.sigev_notify = libc::SIGEV_THREAD_ID;
             event.sigev_signo = libc::SIGUSR1;
             event.sigev_notify_thread_id = libc::gettid();
-            assert_eq!(
-                libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer),
-                0
-            );
-        }
-        ThreadTimer(timer)
-    }
-
-    pub(crate) fn fire_after_nanos(&self, nanos: i64) {
-        let never = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
+            libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer)
         };
-        let once = libc::itimerspec {
-            it_interval: never,
-            it_value: libc::timespec {
-                tv_sec: 0,
-                tv_nsec: nanos.max(1),
-            },
+        assert_eq!(result, 0);
+        let interval = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: nanos,
+        };
+        let spec = libc::itimerspec {
+            it_interval: interval,
+            it_value: interval,
         };
         // SAFETY: our own timer, and plain data.
-        let result = unsafe { libc::timer_settime(self.0, 0, &once, std::ptr::null_mut()) };
+        let result = unsafe { libc::timer_settime(timer, 0, &spec, std::ptr::null_mut()) };
         assert_eq!(result, 0);
+        ThreadTimer(timer)
     }
 }
 

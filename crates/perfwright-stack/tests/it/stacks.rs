@@ -98,7 +98,9 @@ extern "C" fn handler_that_is_sampled(_: i32, _: *mut libc::siginfo_t, _: *mut c
 
 fn sample_inside_a_handler(image: &Image, flags: i32) -> Capture {
     install(libc::SIGUSR2, handler_that_is_sampled as *const (), flags);
-    let armed = arm(&image.code_map());
+    let map = image.code_map();
+    let armed = arm(&map);
+    armed.start();
     interrupted_by_a_handler();
     armed.capture()
 }
