@@ -1,36 +1,46 @@
 //! Where functions without a name start: what unwind tables still tell of a stripped file.
 
-use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, RunTimeEndian, UnwindSection};
+use gimli::{BaseAddresses, CieOrFde, EhFrame, EndianSlice, RunTimeEndian, UnwindSection};
 use object::{Object, ObjectSection};
 
-/// The start of the function that holds each of `svmas`, by `.eh_frame_hdr`; `None` where it does not say.
-pub(crate) fn starts(file: &object::File<'_>, svmas: &[u64]) -> Vec<Option<u64>> {
-    starts_by_table(file, svmas).unwrap_or_else(|| vec![None; svmas.len()])
-}
+use crate::dwarf::within;
 
-fn starts_by_table(file: &object::File<'_>, svmas: &[u64]) -> Option<Vec<Option<u64>>> {
+/// How many addresses may be met, many times over in a broken file whose functions all overlap.
+const MAX_HITS: usize = 1 << 26;
+
+/// The start of the function that holds each of the sorted `svmas`, by `.eh_frame`; `None` where it does not
+/// say.
+pub(crate) fn starts(file: &object::File<'_>, svmas: &[u64]) -> Vec<Option<u64>> {
+    let mut starts = vec![None; svmas.len()];
+    let section = file.section_by_name(".eh_frame");
+    let data = section.as_ref().and_then(|section| section.data().ok());
+    let (Some(section), Some(data), false) = (&section, data, svmas.is_empty()) else {
+        return starts;
+    };
     let endian = match file.is_little_endian() {
         true => RunTimeEndian::Little,
         false => RunTimeEndian::Big,
     };
-    let load = |name: &str| {
-        let section = file.section_by_name(name)?;
-        let data = section.data().ok().filter(|data| !data.is_empty())?;
-        Some((EndianSlice::new(data, endian), section.address()))
-    };
-    let (header, header_svma) = load(".eh_frame_hdr")?;
-    let (frames, frames_svma) = load(".eh_frame")?;
-    let bases = BaseAddresses::default()
-        .set_eh_frame_hdr(header_svma)
-        .set_eh_frame(frames_svma);
-    let frames = EhFrame::from(frames);
-    let address_size = if file.is_64() { 8 } else { 4 };
-    let header = EhFrameHdr::from(header).parse(&bases, address_size).ok()?;
-    let table = header.table()?;
-    let start = |&svma: &u64| {
-        let cie = EhFrame::cie_from_offset;
-        let entry = table.fde_for_address(&frames, &bases, svma, cie).ok()?;
-        Some(entry.initial_address())
-    };
-    Some(svmas.iter().map(start).collect())
+    let mut frames = EhFrame::from(EndianSlice::new(data, endian));
+    frames.set_address_size(if file.is_64() { 8 } else { 4 });
+    let bases = BaseAddresses::default().set_eh_frame(section.address());
+    // In order and not through `.eh_frame_hdr`: gimli's search of that table overflows on broken ones, and one
+    // pass costs about what a few hundred searches do.
+    let (mut entries, mut left) = (frames.entries(&bases), MAX_HITS);
+    while let Ok(Some(entry)) = entries.next() {
+        let CieOrFde::Fde(partial) = entry else {
+            continue;
+        };
+        let Ok(function) = partial.parse(EhFrame::cie_from_offset) else {
+            continue;
+        };
+        let start = function.initial_address();
+        let hits = within(svmas, start, start.saturating_add(function.len()));
+        let Some(rest) = left.checked_sub(hits.len()) else {
+            break;
+        };
+        left = rest;
+        starts[hits].fill(Some(start));
+    }
+    starts
 }

@@ -74,9 +74,9 @@ fn flip(rng: &mut Rng, bytes: &mut [u8], range: std::ops::Range<usize>) {
 
 #[test]
 fn truncated_and_flipped_files_are_survived() {
-    fuzz(1, &["-gdwarf-5"], 600);
-    fuzz(2, &["-gdwarf-4"], 300);
-    fuzz(3, &["-gdwarf-5", "-gz=zlib"], 300);
+    fuzz(1, &["-gdwarf-5"], 300);
+    fuzz(2, &["-gdwarf-4"], 150);
+    fuzz(3, &["-gdwarf-5", "-gz=zlib"], 150);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn noise_in_debug_sections_is_survived() {
         .filter_map(|section| section.file_range())
         .collect();
     let mut rng = Rng(4);
-    for round in 0..600 {
+    for round in 0..300 {
         let (start, size) = ranges[rng.below(ranges.len())];
         let mut bytes = good.clone();
         flip(
