@@ -5,8 +5,8 @@ use crate::{Error, ErrorKind, Place};
 /// The most that a reader takes. What is above is an error of kind [`ErrorKind::Limit`], found before the
 /// memory for it is taken.
 ///
-/// With the default limits, reading takes less than about 4 GiB whatever the input is; an honest profile
-/// takes two to four times its decompressed size.
+/// Every table is limited, so that no input makes reading take more than a few GiB by default. An honest
+/// profile takes two to four times its decompressed size.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -30,6 +30,8 @@ pub struct Limits {
     pub values: usize,
     /// Labels of one sample.
     pub labels_per_sample: usize,
+    /// Labels of all distinct sets of labels together.
+    pub labels: usize,
     /// Locations of one stack.
     pub depth: usize,
     /// Nodes of the stack tree: what all stacks have together, shared callers counted once.
@@ -49,6 +51,7 @@ impl Default for Limits {
             samples: 16 << 20,
             values: 64 << 20,
             labels_per_sample: 1 << 10,
+            labels: 32 << 20,
             depth: 64 << 10,
             stack_nodes: 32 << 20,
         }

@@ -46,10 +46,7 @@ pub fn write(profile: &Profile, sample_type: usize, writer: impl Write) -> io::R
 pub fn write_with(profile: &Profile, options: &Options, writer: impl Write) -> io::Result<()> {
     let columns = Columns::new(profile, options)?;
     let mut tree = Tree::new(profile);
-    for sample in profile.samples() {
-        let node = tree.node(&sample, options.thread_root);
-        tree.add(node, columns.of(&sample));
-    }
+    tree.add_samples(&columns, options.thread_root);
     let mut writer = BufWriter::new(writer);
     tree.write(&columns, &mut writer)?;
     writer.flush()
@@ -98,8 +95,6 @@ struct Tree<'a> {
     nodes: Vec<(u32, NameId)>,
     values: Vec<[i64; 2]>,
     children: HashMap<(u32, NameId), u32>,
-    /// The node of a stack under a thread's node.
-    stacks: HashMap<(u32, StackId), u32>,
 }
 
 impl<'a> Tree<'a> {
@@ -110,33 +105,52 @@ impl<'a> Tree<'a> {
             nodes: vec![(ROOT, 0)],
             values: vec![[0; 2]],
             children: HashMap::new(),
-            stacks: HashMap::new(),
         }
     }
 
-    /// The node of a sample's stack.
-    fn node(&mut self, sample: &SampleRef<'_>, thread_root: bool) -> u32 {
-        let thread = self.profile.label_str(sample.labels, keys::THREAD);
-        let top = match thread.filter(|thread| thread_root && !thread.is_empty()) {
+    /// Thread by thread, so that one column of nodes serves them all.
+    fn add_samples(&mut self, columns: &Columns, thread_root: bool) {
+        let profile = self.profile;
+        let mut order: Vec<(u32, usize)> = (0..profile.sample_count())
+            .map(|position| (self.top(&profile.sample(position), thread_root), position))
+            .collect();
+        order.sort_unstable();
+        let mut known = KnownStacks::new(profile);
+        for (top, position) in order {
+            let sample = profile.sample(position);
+            known.turn_to(top);
+            let node = self.stack_node(&mut known, sample.stack);
+            let sums = &mut self.values[node as usize];
+            for (sum, value) in sums.iter_mut().zip(columns.of(&sample)) {
+                *sum = sum.saturating_add(value);
+            }
+        }
+    }
+
+    /// The node below which a sample's stack hangs.
+    fn top(&mut self, sample: &SampleRef<'_>, thread_root: bool) -> u32 {
+        if !thread_root {
+            return ROOT;
+        }
+        match self.profile.label_str(sample.labels, keys::THREAD) {
+            None | Some("") => ROOT,
             Some(thread) => {
                 let name = self.names.intern(thread);
                 self.child(ROOT, name)
             }
-            None => ROOT,
-        };
-        self.stack_node(top, sample.stack)
+        }
     }
 
     /// Up to the nearest caller that has a node, then down again.
-    fn stack_node(&mut self, top: u32, stack: StackId) -> u32 {
+    fn stack_node(&mut self, known: &mut KnownStacks, stack: StackId) -> u32 {
         let mut missing = Vec::new();
         let mut next = stack;
         let mut node = loop {
-            if let Some(&node) = self.stacks.get(&(top, next)) {
+            if let Some(node) = known.get(next) {
                 break node;
             }
             let Some(row) = self.profile.stack_node(next) else {
-                break top;
+                break known.top;
             };
             missing.push((next, row.location));
             next = row.parent;
@@ -147,7 +161,7 @@ impl<'a> Tree<'a> {
                 let name = self.names.of_location(self.profile, location)[position];
                 node = self.child(node, name);
             }
-            self.stacks.insert((top, stack), node);
+            known.insert(stack, node);
         }
         node
     }
@@ -166,16 +180,9 @@ impl<'a> Tree<'a> {
         node
     }
 
-    fn add(&mut self, node: u32, values: [i64; 2]) {
-        for (sum, value) in self.values[node as usize].iter_mut().zip(values) {
-            *sum = sum.saturating_add(value);
-        }
-    }
-
     fn write(mut self, columns: &Columns, writer: &mut impl Write) -> io::Result<()> {
-        // Their work is done, and the order below takes memory, too.
+        // Its work is done, and the order below takes memory, too.
         self.children = HashMap::new();
-        self.stacks = HashMap::new();
         self.write_line("", ROOT, columns, writer)?;
         let order = Order::new(&self);
         let mut path = String::new();
@@ -204,6 +211,45 @@ impl<'a> Tree<'a> {
             [0, 0] => Ok(()),
             values => writeln!(writer, "{path} {}", columns.format(values)),
         }
+    }
+}
+
+/// The nodes of the model's stacks below one thread's node.
+struct KnownStacks {
+    top: u32,
+    /// By stack; [`ROOT`] is not known.
+    nodes: Vec<u32>,
+    /// The stacks that are known.
+    known: Vec<StackId>,
+}
+
+impl KnownStacks {
+    fn new(profile: &Profile) -> Self {
+        Self {
+            top: ROOT,
+            nodes: vec![ROOT; profile.stack_count()],
+            known: Vec::new(),
+        }
+    }
+
+    /// Forgets what is known of the last thread, if this is another.
+    fn turn_to(&mut self, top: u32) {
+        if self.top == top {
+            return;
+        }
+        self.top = top;
+        for stack in self.known.drain(..) {
+            self.nodes[stack.index()] = ROOT;
+        }
+    }
+
+    fn get(&self, stack: StackId) -> Option<u32> {
+        Some(self.nodes[stack.index()]).filter(|&node| node != ROOT)
+    }
+
+    fn insert(&mut self, stack: StackId, node: u32) {
+        self.nodes[stack.index()] = node;
+        self.known.push(stack);
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use perfwright_model::{
-    Frame, Function, FunctionId, Label, LabelValue, Location, LocationId, Mapping, MappingId,
-    Period, Profile, SampleType, StackId, StringId,
+    Frame, Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping,
+    MappingId, Period, Profile, SampleType, StackId, StringId,
 };
 
 use super::{TIME_LABEL, TIME_UNIT, field::profile as top, ids::Ids};
@@ -51,6 +51,8 @@ struct Decoder<'a> {
     functions: Ids<FunctionId>,
     locations: Ids<LocationId>,
     frame_count: usize,
+    /// Labels of all distinct sets.
+    label_count: usize,
     /// What one sample has, kept for the next one's.
     stack: Vec<LocationId>,
     values: Vec<i64>,
@@ -71,6 +73,7 @@ impl<'a> Decoder<'a> {
             functions: Ids::new(),
             locations: Ids::new(),
             frame_count: 0,
+            label_count: 0,
             stack: Vec::new(),
             values: Vec::new(),
             labels: Vec::new(),
@@ -235,7 +238,7 @@ impl<'a> Decoder<'a> {
             return Err(value_count_error(self.values.len(), expected, at));
         }
         let stack = self.push_stack(at)?;
-        let labels = self.profile.intern_labels(&self.labels);
+        let labels = self.intern_labels(at)?;
         self.profile
             .push_sample_at(stack, labels, &self.values, time_nanos);
         Ok(())
@@ -283,6 +286,20 @@ impl<'a> Decoder<'a> {
             return Err(too_many("pprof", Place::byte(at), what, limit));
         }
         Ok(stack)
+    }
+
+    fn intern_labels(&mut self, at: usize) -> Result<LabelSetId, Error> {
+        let known = self.profile.label_set_count();
+        let set = self.profile.intern_labels(&self.labels);
+        if self.profile.label_set_count() > known {
+            self.label_count += self.labels.len();
+        }
+        // One set has few labels, so checking behind it bounds the memory as well.
+        if self.label_count > self.limits.labels {
+            let what = "labels in distinct sets";
+            return Err(too_many("pprof", Place::byte(at), what, self.limits.labels));
+        }
+        Ok(set)
     }
 
     fn label(&mut self, mut fields: Fields<'a>) -> Result<Label, Error> {

@@ -268,6 +268,7 @@ fn every_limit_holds() {
         (|limits, limit| limits.samples = limit, 4),
         (|limits, limit| limits.values = limit, 8),
         (|limits, limit| limits.labels_per_sample = limit, 6),
+        (|limits, limit| limits.labels = limit, 5),
         (|limits, limit| limits.depth = limit, 3),
         (|limits, limit| limits.stack_nodes = limit, 3),
     ];
