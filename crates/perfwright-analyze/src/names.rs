@@ -49,6 +49,8 @@ impl Origin {
             return Self::Dependency;
         }
         match (crate_name, file) {
+            // With line tables alone, inlined functions have no path in their name.
+            (None, Some(file)) if file.ends_with(".rs") => Self::Own,
             (None, _) => Self::Native,
             (Some(_), Some(_)) => Self::Own,
             (Some(_), None) => Self::Dependency,
@@ -171,6 +173,20 @@ pub fn crate_of_path(path: &str) -> Option<&str> {
         .find(|&(at, _)| is_version(&folder[at + 1..]));
     let end = version.map(|(at, _)| at).or_else(|| folder.rfind('-'));
     Some(&folder[..end.unwrap_or(folder.len())])
+}
+
+/// The crate that a source file seems to belong to, for functions whose name does not tell: the downloaded
+/// package or the standard library's crate, else the folder that holds `src`.
+pub(crate) fn crate_of_source(path: &str) -> Option<String> {
+    let folder = crate_of_path(path).or_else(|| std_relative(path)?.split('/').next());
+    let own = || {
+        let (above, file) = path.rsplit_once("/src/")?;
+        file.ends_with(".rs").then(|| above.rsplit('/').next())?
+    };
+    folder
+        .or_else(own)
+        .filter(|name| !name.is_empty())
+        .map(|name| name.replace('-', "_"))
 }
 
 /// The part of a path that begins at the package's folder, in cargo's registry or git checkouts.

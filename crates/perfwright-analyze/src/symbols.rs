@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use perfwright_model::{FunctionId, LocationId, Profile, StringId};
 
 use crate::hash::IdMap;
-use crate::names::{crate_of, crate_of_path};
+use crate::names::{crate_of, crate_of_source};
 
 /// What counts as one thing when frames are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,7 +17,8 @@ pub enum By {
     FunctionLine,
     /// Source files.
     File,
-    /// Rust crates ([`crate_of`], or the package whose source file it is); other code by its mapping.
+    /// Rust crates ([`crate_of`], or where the name does not tell, by the source file); other code by its
+    /// mapping.
     Crate,
     /// Mapped files: the executable, its libraries.
     Mapping,
@@ -226,8 +227,8 @@ impl Namer<'_> {
             By::File => self.table.by_name(file.unwrap_or("(unknown file)"), file),
             By::Crate => match crate_of(name) {
                 Some(name) => self.table.by_name(name, file),
-                None => match file.and_then(crate_of_path) {
-                    Some(name) => self.table.by_name(&name.replace('-', "_"), file),
+                None => match file.and_then(crate_of_source) {
+                    Some(name) => self.table.by_name(&name, file),
                     None => return (self.addressed(id), true),
                 },
             },

@@ -189,6 +189,16 @@ fn origins() {
         ),
         ("memcpy", Some("/build/glibc/string.c"), Origin::Native),
         ("memcpy", None, Origin::Native),
+        (
+            "{closure#0}",
+            Some("/home/me/shop/src/main.rs"),
+            Origin::Own,
+        ),
+        (
+            "call_once<fn(), ()>",
+            Some("/rustc/abc/library/core/src/ops/function.rs"),
+            Origin::Std,
+        ),
         ("[kernel or lost]", None, Origin::Pseudo),
     ] {
         assert_eq!(Origin::of(name, file), expected, "{name}");

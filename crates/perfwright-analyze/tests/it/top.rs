@@ -91,6 +91,23 @@ fn by_line_by_file_and_by_crate() {
 }
 
 #[test]
+fn functions_without_a_path_belong_to_the_crate_of_their_file() {
+    check(
+        By::Crate,
+        "main@/home/me/web-shop/src/main.rs:1 1
+         f@/r/.cargo/registry/src/i-1/tokio-util-0.7.1/src/lib.rs:1 2
+         call_once@/rustc/abc/library/core/src/ops/function.rs:1 3
+         g@src/lib.rs:1 4",
+        &[
+            "[unknown] 4/4",
+            "core 3/3",
+            "tokio_util 2/2",
+            "web_shop 1/1",
+        ],
+    );
+}
+
+#[test]
 fn an_empty_profile_has_no_rows() {
     check(By::Function, "", &[]);
 }
