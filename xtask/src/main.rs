@@ -30,7 +30,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let definition = Xtask::command();
+    let definition = perfwright_cli::spelled_for("cargo xtask", Xtask::command());
     let matches = definition.clone().get_matches();
     let xtask = Xtask::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match xtask.command {

@@ -7,9 +7,20 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::profile::args::ProfileArgs;
 use crate::view::args::ViewCommand;
 
+const EXAMPLES: &str = "\
+Examples:
+  Profile this workspace's program and see where its CPU time goes
+    cargo perfwright profile
+  Look again at the last run
+    cargo perfwright top target/perfwright/latest/cpu.pb.gz
+  What has changed since an earlier one
+    cargo perfwright diff old/cpu.pb.gz target/perfwright/latest/cpu.pb.gz
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
 /// Profile a program, look at profiles, compare and convert them.
 #[derive(Debug, Parser)]
-#[command(name = "cargo-perfwright", bin_name = "cargo perfwright", version)]
+#[command(name = "cargo-perfwright", bin_name = "cargo perfwright", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// When to colour the output; NO_COLOR in the environment means never.
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
@@ -39,6 +50,16 @@ pub enum ColorChoice {
     Always,
     /// Never.
     Never,
+}
+
+/// The definition with the examples of its help spelled for another `program` than `cargo perfwright`.
+pub fn spelled_for(program: &str, definition: clap::Command) -> clap::Command {
+    let spelled = definition.get_after_help().map(|help| help.to_string());
+    let definition = definition.mut_subcommands(|command| spelled_for(program, command));
+    match spelled {
+        Some(help) => definition.after_help(help.replace("cargo perfwright", program)),
+        None => definition,
+    }
 }
 
 /// Drops the subcommand's own name, which cargo passes as the first argument.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Cli, ColorChoice, Command};
+pub use args::{Cli, ColorChoice, Command, spelled_for};
 
 /// What a command knows about the program it runs in.
 #[derive(Debug, Clone)]

@@ -115,9 +115,9 @@ Examples:
   By crate, and as a flamegraph of the differences
     cargo perfwright diff --by crate --svg diff.svg before/cpu.pb.gz after/cpu.pb.gz
 
-Shares of each profile are compared, so the runs need not be of the same length. A line marked ~ is
-within the sampling error: of differences between two profiles of the same thing, at most one in
-twenty of the unmarked lines. Runs under different load differ for real; that is not what this tells.";
+Shares are compared, so the runs need not be of the same length. Lines marked ~ are within the error
+of sampling; of the lines without the mark, one in twenty is expected to be chance. Runs under
+another load differ for real: keep the load the same.";
 
 /// Compare two profiles, function by function.
 #[derive(Debug, Clone, Args)]
@@ -229,27 +229,28 @@ pub struct InputArgs {
     pub select: SelectArgs,
 }
 
+const SELECTION: &str = "Selection (REGEX is found anywhere in a function's name)";
+
 /// Which part of a profile to look at.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection (REGEX is found anywhere in a function's name)")]
 pub struct SelectArgs {
     /// Which values to show: cpu, samples, ... [default: the profile's own]
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, help_heading = SELECTION, value_name = "KIND")]
     pub sample_type: Option<String>,
     /// Only samples with a matching function on their stack
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
     pub focus: Option<Regex>,
     /// No samples with a matching function on their stack
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
     pub ignore: Option<Regex>,
     /// Leave matching functions out; their cost goes to their callers
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
     pub hide: Option<Regex>,
     /// Begin stacks at the outermost matching function
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
     pub show_from: Option<Regex>,
     /// Only samples with this label: thread=worker; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    #[arg(long, help_heading = SELECTION, value_name = "KEY=VALUE", value_parser = parse_label)]
     pub label: Vec<(String, String)>,
 }
 
