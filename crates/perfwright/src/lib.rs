@@ -3,10 +3,8 @@
 //! One line at the top of `main`:
 //!
 //! ```no_run
-//! fn main() {
-//!     let _profiler = perfwright::start();
-//!     // ... the service ...
-//! }
+//! let _profiler = perfwright::start();
+//! // ... the service ...
 //! ```
 //!
 //! From then on the process samples itself, 99 times per second of CPU time and thread, for as long as

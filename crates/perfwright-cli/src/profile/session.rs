@@ -15,6 +15,13 @@ pub(crate) struct Door {
     _reach: SocketPath,
 }
 
+impl Drop for Door {
+    fn drop(&mut self) {
+        // A run holds files for people; the socket was none.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 /// The connection to the program that is profiled.
 pub(crate) struct Session {
     stream: BufReader<UnixStream>,

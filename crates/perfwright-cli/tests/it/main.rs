@@ -1,4 +1,5 @@
 //! The command line from outside.
 
 mod help;
+mod profile;
 mod view;
