@@ -18,8 +18,9 @@ use std::ops::Range;
 /// assembly function spoils few neighbours.
 const BLOCK_SHIFT: u32 = 8;
 /// Rows are found by the page of code they are in (as a power of two of bytes), then by binary
-/// search.
-const PAGE_SHIFT: u32 = 12;
+/// search. Tuned on a program without frame pointers: a frame costs 34 ns with pages of 512 bytes,
+/// 47 ns with 4,096; the index costs 1/128 of the code's size.
+const PAGE_SHIFT: u32 = 9;
 /// A gap between two functions below this many bytes is padding: whatever is said of it is never
 /// asked.
 const PADDING_BYTES: u32 = 16;
