@@ -1,7 +1,7 @@
 //! Bytes to profiles and back: pprof and folded stacks.
 //!
 //! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked) and returns the
-//! [`Profile`](perfwright_model::Profile) with [`Warning`]s about what could not be kept. [`pprof`] and
+//! [`Profile`] with [`Warning`]s about what could not be kept. [`pprof`] and
 //! [`folded`] hold one format each, to be called directly when the format is known, and to write.
 //!
 //! What it will not do: open files, resolve symbols, apply `drop_frames`, or read more than [`Limits`]

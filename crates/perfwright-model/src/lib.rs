@@ -28,9 +28,9 @@
 //! [`Profile::record`].
 //!
 //! # What it costs
-//! On 64-bit, indexes included (they hold 5.3 to 10.7 bytes an entry): a stack node 13 to 19 bytes, a
-//! location 32 plus its index, a frame 12, a function 16 plus its index, a string its bytes and 9 to 15, a
-//! sample with two sample types 24 (and 5 to 11 more when added by `record`), 8 more when times are kept. A
+//! On 64-bit, indexes included (they hold 6.7 to 13.3 bytes an entry): a stack node 15 to 22 bytes, a
+//! location 32 plus its index, a frame 12, a function 16 plus its index, a string its bytes and 11 to 18, a
+//! sample with two sample types 24 (and 7 to 14 more when added by `record`), 8 more when times are kept. A
 //! label set costs nothing for the samples that share it. [`Profile::heap_bytes`] tells the sum.
 //!
 //! # Example

@@ -2,7 +2,7 @@
 
 use crate::{StringId, index::Index};
 
-/// Every string once, in one buffer: a string costs its bytes plus 4 for its end and about 8 for the index.
+/// Every string once, in one buffer: a string costs its bytes plus 4 for its end and about 9 for the index.
 #[derive(Clone, Debug)]
 pub(crate) struct Strings {
     buffer: String,
