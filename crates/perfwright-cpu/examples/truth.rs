@@ -254,7 +254,7 @@ mod linux {
         println!("\ncost of a sample above an empty handler, by depth");
         for engine in ENGINES {
             for depth in [5, 50, 100] {
-                let capture = sample(engine, 4_999, || deep(depth, Duration::from_secs(3)));
+                let capture = sample(engine, 4_999, || deep(depth, Duration::from_secs(1)));
                 let audit = &capture.audit;
                 let signals = audit.delivered.max(1) as f64;
                 println!(
@@ -332,7 +332,7 @@ mod linux {
         let end = thread_cpu() + cpu;
         let mut x = black_box(1_u64);
         while thread_cpu() < end {
-            for _ in 0..20_000 {
+            for _ in 0..200_000 {
                 x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 x ^= x >> 29;
             }

@@ -17,7 +17,7 @@ use crate::options::{Mode, Options};
 
 /// Time that the clock saw and no sample stands for.
 pub(crate) const LOST: &str = "[kernel or lost]";
-/// Time of one timer signal beyond its period and two ticks: the thread was in the kernel, or blocked signals.
+/// Time of one signal far beyond the ticks it waited for: the thread was in the kernel, or blocked signals.
 pub(crate) const BLOCKED: &str = "[kernel or signals blocked]";
 /// New stacks when the profile has grown to its bound.
 pub(crate) const OVER_MEMORY: &str = "[perfwright: memory limit]";

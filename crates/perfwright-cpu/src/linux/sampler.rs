@@ -307,7 +307,7 @@ struct Pace {
 }
 
 /// Between rounds when nothing happens.
-const IDLE_NANOS: u64 = 100_000_000;
+const IDLE_NANOS: u64 = 50_000_000;
 
 impl Pace {
     fn new(options: &Options) -> Pace {

@@ -28,10 +28,8 @@ pub(crate) struct Slot {
     pub(crate) period_nanos: AtomicU64,
     /// Nanoseconds between samples on average.
     pub(crate) base_period_nanos: AtomicU64,
-    /// Perf: what the kernel was told the period is.
-    pub(crate) armed_nanos: AtomicU64,
-    /// Perf: the thread's CPU time at which the running period ends.
-    pub(crate) due_cpu_nanos: AtomicU64,
+    /// Perf: after how many signals the period changes.
+    pub(crate) change_every: AtomicU64,
     /// State of the random numbers; never 0.
     pub(crate) random: AtomicU64,
     /// Wall: a signal is under way; the fields below are the collector's message to it.
@@ -127,6 +125,9 @@ impl Slot {
         self.period_nanos.store(period_nanos, Ordering::Release);
         self.base_period_nanos
             .store(period_nanos, Ordering::Release);
+        // Rarely enough to cost little (see the handler), often enough for many changes in a short profile.
+        let change_every = if period_nanos < 4_000_000 { 16 } else { 8 };
+        self.change_every.store(change_every, Ordering::Release);
         self.random.store(seed | 1, Ordering::Release);
         self.wall_pending.store(false, Ordering::Release);
         for counter in [&self.signals, &self.dropped, &self.handler_nanos] {

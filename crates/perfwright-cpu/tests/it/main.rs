@@ -5,6 +5,8 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod linux {
+    mod labels;
+    mod lifecycle;
     mod names;
     mod process;
     mod truth;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use crate::error::StartError;
 use crate::linux::slots::{self, Slot};
-use crate::linux::sys::{clock_nanos, thread_clock};
 
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_TASK_CLOCK: u64 = 1;
@@ -68,7 +67,6 @@ impl PerfEvent {
         }
         slot.fd.store(raw, Ordering::Release);
         slot.period_nanos.store(first_nanos, Ordering::Release);
-        slot.armed_nanos.store(first_nanos, Ordering::Release);
         let owner = OwnerEx {
             kind: F_OWNER_TID,
             pid: tid,
@@ -78,9 +76,6 @@ impl PerfEvent {
             check(libc::fcntl(raw, F_SETOWN_EX, &raw const owner))?;
             check(libc::fcntl(raw, F_SETSIG, libc::SIGPROF))?;
             check(libc::fcntl(raw, libc::F_SETFL, libc::O_ASYNC))?;
-            let now = clock_nanos(thread_clock(tid)).ok_or(io::ErrorKind::NotFound)?;
-            slot.due_cpu_nanos
-                .store(now + first_nanos, Ordering::Release);
             check(libc::ioctl(raw, PERF_EVENT_IOC_ENABLE as _, 0))?;
         }
         Ok(event)
