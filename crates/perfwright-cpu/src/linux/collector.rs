@@ -107,6 +107,10 @@ pub(crate) struct Collector {
     pub(crate) tick_nanos: u64,
     own_tid: i32,
     period_nanos: u64,
+    #[expect(
+        clippy::vec_box,
+        reason = "a handler may hold a pointer into the box: it must not move"
+    )]
     retired_maps: Vec<Box<CodeMap>>,
     free_slots: Vec<u32>,
     next_slot: u32,

@@ -119,7 +119,7 @@ mod tests {
         let mut high = 0;
         for _ in 0..10_000 {
             state = next_random(state);
-            high += u64::from(state >> 63);
+            high += state >> 63;
         }
         // Binomial(10,000, 1/2): 5 standard deviations are 250.
         assert!((4_750..=5_250).contains(&high), "{high}");
