@@ -77,6 +77,16 @@ fn a_service_is_loaded_captured_and_stopped() {
 }
 
 #[test]
+fn waiting_is_seen_in_wall_mode() {
+    let workspace = Workspace::new("waits", "");
+    let wall = ["--mode", "wall", "--seconds", "60"];
+    workspace.profile(&wall).expect_success();
+    assert_eq!(workspace.report()["sample_type"]["kind"], "wall");
+    let folded = workspace.latest("cpu.folded");
+    assert!(folded.contains("wait_for_nothing"), "{folded}");
+}
+
+#[test]
 fn json_is_the_report_and_nothing_else() {
     let workspace = Workspace::new("returns", "");
     let run = workspace.profile(&["--json"]).expect_success();
@@ -145,7 +155,7 @@ fn the_profile_of_a_program_that_fails_is_written_and_the_failure_told() {
 
 #[test]
 fn programs_that_cannot_be_captured_are_explained() {
-    let cases: [(&str, &str, &[&str], &[&str]); 5] = [
+    let cases: [(&str, &str, &[&str], &[&str]); 6] = [
         (
             "dies",
             LOAD,
@@ -173,6 +183,15 @@ fn programs_that_cannot_be_captured_are_explained() {
             LOAD,
             &[],
             &["it ended (exit status 1)", "Address already in use"],
+        ),
+        (
+            "returns",
+            "",
+            &["--engine", "pprof"],
+            &[
+                "failed to start the CPU sampler",
+                "pprof-rs is not available",
+            ],
         ),
         (
             "aborts",

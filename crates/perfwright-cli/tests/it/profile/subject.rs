@@ -37,6 +37,7 @@ fn profiled(name: &str, args: &[String]) {
     let _profiler = perfwright::start();
     match name {
         "returns" => work(),
+        "waits" => wait_for_nothing(),
         "exits" => {
             work();
             std::process::exit(0);
@@ -62,6 +63,12 @@ fn profiled(name: &str, args: &[String]) {
 fn work() {
     burn(Duration::from_millis(300));
     println!("burnt");
+}
+
+#[inline(never)]
+fn wait_for_nothing() {
+    std::thread::sleep(Duration::from_secs(1));
+    println!("waited");
 }
 
 /// Computes for a while.
