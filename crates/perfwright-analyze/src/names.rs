@@ -304,7 +304,8 @@ fn shorten(text: &str, last_only: bool, out: &mut String) {
             }
             rest = after;
         } else if let Some(after) = rest.strip_prefix('<') {
-            let is_argument = out[segment..].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let is_argument =
+                out[segment..].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '}');
             rest = if is_argument {
                 arguments(after, out)
             } else {

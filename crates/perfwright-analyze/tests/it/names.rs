@@ -132,6 +132,10 @@ fn short_names() {
         ),
         ("shop::main::{closure#0}", "shop::main::{closure}"),
         (
+            "{closure#0}<demo::main::{closure_env#1}, u64>",
+            "{closure}<_>",
+        ),
+        (
             "core::ptr::drop_in_place<alloc::string::String>",
             "core::ptr::drop_in_place<String>",
         ),
