@@ -7,7 +7,6 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Error;
@@ -133,8 +132,8 @@ impl Terminal {
         }
     }
 
-    /// Streams that are kept in memory, without colours: for tests and for callers that embed a
-    /// command. `width` is in columns.
+    /// Streams that are kept in memory, without colours. `width` is in columns.
+    #[cfg(test)]
     pub(crate) fn captured(width: usize) -> (Terminal, Captured) {
         let captured = Captured::default();
         let terminal = Terminal {
@@ -171,11 +170,6 @@ impl Terminal {
     /// Styles for standard output.
     pub(crate) fn paint(&self) -> Paint {
         self.out_paint
-    }
-
-    /// Styles for standard error.
-    pub(crate) fn err_paint(&self) -> Paint {
-        self.err_paint
     }
 
     /// Writes to standard output.
@@ -220,15 +214,12 @@ impl Terminal {
         }
     }
 
-    /// Begins something that takes a while; it shows until [`Step::done`] or drop.
+    /// Begins something that takes a while; it shows until it is dropped.
     pub(crate) fn step(&mut self, verb: &'static str, text: impl Display) -> Step {
         let text = text.to_string();
         if self.progress != Progress::Live {
             self.status(verb, &text);
-            return Step {
-                bar: None,
-                paint: self.err_paint,
-            };
+            return Step { bar: None };
         }
         let bar = ProgressBar::new_spinner().with_style(style("{prefix} {msg} {spinner}"));
         self.start(bar, verb, text)
@@ -264,10 +255,7 @@ impl Terminal {
         bar.set_prefix(padded_verb(self.err_paint, verb));
         bar.set_message(text);
         bar.enable_steady_tick(Duration::from_millis(100));
-        Step {
-            bar: Some(bar),
-            paint: self.err_paint,
-        }
+        Step { bar: Some(bar) }
     }
 
     fn remark(&mut self, label: &str, text: impl Display) {
@@ -298,7 +286,6 @@ impl Drop for Terminal {
 #[must_use = "a step is shown only while this value lives"]
 pub(crate) struct Step {
     bar: Option<ProgressBar>,
-    paint: Paint,
 }
 
 impl Step {
@@ -313,15 +300,6 @@ impl Step {
     pub(crate) fn position(&self, position: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(position);
-        }
-    }
-
-    /// Ends the step with a line that stays.
-    pub(crate) fn done(self, verb: &str, text: impl Display) {
-        let line = status_line(self.paint, verb, text);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => {}
         }
     }
 }
@@ -352,21 +330,18 @@ fn status_line(paint: Paint, verb: &str, text: impl Display) -> String {
 }
 
 /// What a [`Terminal::captured`] was told.
+#[cfg(test)]
 #[derive(Clone, Default)]
 pub(crate) struct Captured {
     out: Sink,
     err: Sink,
 }
 
+#[cfg(test)]
 impl Captured {
     /// What went to standard output so far.
     pub(crate) fn out(&self) -> String {
         self.out.text()
-    }
-
-    /// The bytes of standard output so far.
-    pub(crate) fn out_bytes(&self) -> Vec<u8> {
-        self.out.bytes()
     }
 
     /// What went to standard error so far.
@@ -375,9 +350,11 @@ impl Captured {
     }
 }
 
+#[cfg(test)]
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+struct Sink(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 
+#[cfg(test)]
 impl Sink {
     fn bytes(&self) -> Vec<u8> {
         // A panic elsewhere leaves the bytes as they were: poisoning means nothing here.
@@ -392,6 +369,7 @@ impl Sink {
     }
 }
 
+#[cfg(test)]
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0
@@ -442,7 +420,7 @@ mod tests {
         let (mut terminal, captured) = Terminal::captured(80);
         terminal.line("result");
         terminal.warn("careful");
-        terminal.step("Building", "shop").done("Built", "shop");
+        drop(terminal.step("Building", "shop"));
         assert_eq!(captured.out(), "result\n");
         assert_eq!(captured.err(), "warning: careful\n    Building shop\n");
     }

@@ -63,12 +63,6 @@ impl Scale {
             suffix => format!("{number} {suffix}"),
         }
     }
-
-    /// As [`Scale::show`], with a sign in front of what is not zero.
-    pub(crate) fn show_signed(&self, value: i64) -> String {
-        let sign = if value > 0 { "+" } else { "" };
-        format!("{sign}{}", self.show(value))
-    }
 }
 
 /// A whole number with commas: `12,345`.
@@ -77,7 +71,7 @@ pub(crate) fn whole(value: impl Into<i128>) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut out = String::from(if value < 0 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -177,10 +171,6 @@ mod tests {
 
     #[test]
     fn signs_stand_before_what_is_not_zero() {
-        let scale = Scale::of(&SampleType::new("cpu", "nanoseconds"), 5_000_000_000);
-        assert_eq!(scale.show_signed(1_500_000_000), "+1.50 s");
-        assert_eq!(scale.show_signed(-1_500_000_000), "-1.50 s");
-        assert_eq!(scale.show_signed(0), "0.00 s");
         assert_eq!(signed_percent(0.0234), "+2.3 %");
         assert_eq!(signed_percent(-0.0234), "-2.3 %");
         assert_eq!(signed_percent(0.0001), "0.0 %");

@@ -29,6 +29,11 @@ impl Report {
         );
         self.add_functions(
             &mut page,
+            "Your code, with everything it calls",
+            &self.top_own,
+        );
+        self.add_functions(
+            &mut page,
             "Most time with everything it calls",
             &self.top_total,
         );

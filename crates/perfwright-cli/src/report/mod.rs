@@ -11,7 +11,7 @@ mod words;
 
 use std::collections::HashMap;
 
-use perfwright_analyze::{By, Row, by_thread, top};
+use perfwright_analyze::{By, Origin, Row, by_thread, top};
 use perfwright_cpu::Audit;
 use perfwright_model::{Profile, SampleType};
 use serde::Serialize;
@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) top_self: Vec<FunctionRow>,
     /// Functions, the greatest total first.
     pub(crate) top_total: Vec<FunctionRow>,
+    /// Functions of the user's own code, the greatest total first.
+    pub(crate) top_own: Vec<FunctionRow>,
     pub(crate) threads: Vec<ThreadInfo>,
     pub(crate) symbols: Symbols,
     /// The run's folder, as it is shown to the user.
@@ -192,7 +194,7 @@ impl Report {
         } else {
             profile.total(at)
         };
-        let (top_self, top_total, threads) = match profile.sample_types() {
+        let (top_self, top_total, top_own, threads) = match profile.sample_types() {
             [] => Default::default(),
             _ => summaries(profile, at, total_value),
         };
@@ -209,6 +211,7 @@ impl Report {
             total_value,
             top_self,
             top_total,
+            top_own,
             threads,
             symbols: Symbols::from(symbols),
             folder: String::new(),
@@ -227,23 +230,31 @@ impl Report {
     }
 }
 
-type Summaries = (Vec<FunctionRow>, Vec<FunctionRow>, Vec<ThreadInfo>);
+/// Functions by self, by total, the own ones by total; threads.
+type Summaries = (
+    Vec<FunctionRow>,
+    Vec<FunctionRow>,
+    Vec<FunctionRow>,
+    Vec<ThreadInfo>,
+);
 
 fn summaries(profile: &Profile, sample_type: usize, whole: i64) -> Summaries {
     let mut rows = top(profile, sample_type, By::Function);
     let top_self = function_rows(rows.iter().filter(|row| row.self_value != 0), whole);
     rows.sort_by_key(|row| std::cmp::Reverse(row.total_value));
-    let threads = by_thread(profile, sample_type)
-        .into_iter()
-        .map(|thread| ThreadInfo {
-            name: thread.name,
-            tid: thread.tid,
-            total_value: thread.total_value,
-            total_share: share(thread.total_value, whole),
-        });
+    let own = |row: &&Row| Origin::of(&row.name, row.file.as_deref()) == Origin::Own;
+    let top_own = function_rows(rows.iter().filter(own), whole);
+    let threads = by_thread(profile, sample_type).into_iter();
+    let threads = threads.map(|thread| ThreadInfo {
+        name: thread.name,
+        tid: thread.tid,
+        total_value: thread.total_value,
+        total_share: share(thread.total_value, whole),
+    });
     (
         top_self,
         function_rows(rows.iter(), whole),
+        top_own,
         threads.collect(),
     )
 }

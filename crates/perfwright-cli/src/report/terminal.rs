@@ -22,11 +22,8 @@ impl Report {
             terminal.line(terminal.paint().caution(format_args!("ended early: {why}")));
         }
         self.print_functions(terminal, "Most time in the function itself", &self.top_self);
-        self.print_functions(
-            terminal,
-            "Most time with everything it calls",
-            &self.top_total,
-        );
+        let (title, rows) = self.calls();
+        self.print_functions(terminal, title, rows);
         print_table(terminal, "Threads", &threads(self).first(THREADS));
         if let Some(load) = &self.load {
             let connections = counted(load.connections, "connection");
@@ -35,6 +32,15 @@ impl Report {
         }
         self.print_remarks(terminal);
         self.print_files(terminal);
+    }
+
+    /// The functions worth a look for what they call. Everything runs below the runtime's and the
+    /// library's functions, so the user's own stand here, if there are any to be told from others.
+    fn calls(&self) -> (&'static str, &[FunctionRow]) {
+        match self.top_own.as_slice() {
+            [] => ("Most time with everything it calls", &self.top_total),
+            own => ("Your code, with everything it calls", own),
+        }
     }
 
     /// `shop: 9.83 CPU-seconds in 10.1 s`.

@@ -1,4 +1,8 @@
-use perfwright_model::{LabelSetId, Profile, SampleType, keys};
+use std::num::NonZeroU32;
+
+use perfwright_model::{
+    Frame, Function, LabelSetId, Location, LocationId, Profile, SampleType, keys,
+};
 
 use super::*;
 use crate::terminal::Terminal;
@@ -25,7 +29,7 @@ fn profile() -> Profile {
     for (thread, tid, stack, ms) in lines {
         let frames: Vec<_> = stack
             .split(';')
-            .map(|name| profile.frame_location(name))
+            .map(|name| location(&mut profile, name))
             .collect();
         let stack = profile.intern_stack_root_first(frames);
         let labels = [
@@ -36,6 +40,23 @@ fn profile() -> Profile {
         profile.record(stack, labels, &[ms, ms * 1_000_000]);
     }
     profile
+}
+
+/// A location; the program's own functions have a file and a line.
+fn location(profile: &mut Profile, name: &str) -> LocationId {
+    if !name.starts_with("shop::") {
+        return profile.frame_location(name);
+    }
+    let mut function = Function::named(profile.intern(name));
+    function.filename = profile.intern("/home/me/shop/src/main.rs");
+    let function = profile.add_function(function);
+    let line = NonZeroU32::new(12);
+    let frame = Frame {
+        function,
+        line,
+        column: None,
+    };
+    profile.add_location(Location::default(), &[frame])
 }
 
 fn audit() -> Audit {
@@ -76,6 +97,7 @@ fn report() -> Report {
         requests: vec![stats("search", 3_000, 0), stats("checkout", 400, 2)],
         all: stats("all", 3_400, 2),
     });
+    report.source_roots = vec!["/home/me/shop".into()];
     report.folder = "target/perfwright/latest".into();
     report.files = vec![
         FileInfo::new("cpu.svg", "flamegraph: open it in a browser"),
@@ -137,7 +159,8 @@ fn doubts_are_told() {
             .join("\n")
     };
     assert_eq!(doubts(|_| {}), "");
-    let cases: [(fn(&mut Capture), &str); 7] = [
+    type Change = fn(&mut Capture);
+    let cases: [(Change, &str); 7] = [
         (|capture| capture.samples_delivered = 0, "No samples"),
         (
             |capture| capture.sampled_nanos = 1_500_000_000,

@@ -296,10 +296,13 @@ fn sides(row: &DiffRow, sort: Sort) -> (i64, i64) {
     }
 }
 
+/// One of the two sides of a row.
+type SideOf = fn(&mut DiffRow) -> &mut Weight;
+
 /// Threads by name: their ids are others in every run.
 fn by_thread(baseline: (&Profile, usize), candidate: (&Profile, usize)) -> Diff {
     let mut rows: BTreeMap<String, DiffRow> = BTreeMap::new();
-    let sides: [(_, fn(&mut DiffRow) -> &mut Weight); 2] = [
+    let sides: [(_, SideOf); 2] = [
         (baseline, |row| &mut row.baseline),
         (candidate, |row| &mut row.candidate),
     ];
