@@ -171,7 +171,7 @@ impl fmt::Display for Audit {
                 if frame_pointers {
                     "yes"
                 } else {
-                    "no: unwound from copies"
+                    "no: unwound by tables"
                 }
             )?;
         }
