@@ -188,10 +188,7 @@ fn programs_that_cannot_be_captured_are_explained() {
             "returns",
             "",
             &["--engine", "pprof"],
-            &[
-                "failed to start the CPU sampler",
-                "pprof-rs is not available",
-            ],
+            &["failed to start the CPU sampler", "feature pprof-engine"],
         ),
         (
             "aborts",
