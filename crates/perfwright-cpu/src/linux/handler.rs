@@ -258,9 +258,9 @@ fn is_owner(slot: &Slot) -> bool {
 /// Returns what this sample stands for: the event's period. Now and then it starts a period of another random
 /// length, so that no work stays in step with the samples.
 ///
-/// Not at each sample: the system call reprograms the timer, which costs 13 us in the virtual machine this was
-/// tuned on, 20 times the rest of the handler. Between changes the samples are equidistant in the thread's CPU
-/// time; what is in step with them for so long averages out over the changes, of which each thread has its own.
+/// Not at each sample: the system call reprograms the timer, which in a virtual machine is a trap to the host.
+/// Between changes the samples are equidistant in the thread's CPU time; what is in step with them for so long
+/// averages out over the changes, of which each thread has its own.
 fn next_perf_period(slot: &Slot, count: u64) -> u64 {
     let stood_for = slot.period_nanos.load(Ordering::Relaxed);
     if !count.is_multiple_of(slot.change_every.load(Ordering::Relaxed).max(1)) {
