@@ -34,10 +34,7 @@ fn serve() -> Result<()> {
         .build()?;
     runtime.block_on(async {
         let storage = Storage::open(None, Scale::FULL, Fixes::none()).await?;
-        let service = router(AppState {
-            pool: storage.pool.clone(),
-            fixes: Fixes::none(),
-        });
+        let service = router(AppState::new(storage.pool.clone(), Fixes::none()));
         let end = Instant::now() + LOAD;
         for path in REQUESTS.iter().cycle().take_while(|_| Instant::now() < end) {
             let response = service

@@ -39,7 +39,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 const PLANTED: [(&str, &str); 3] = [
     ("shop::search::Patterns::compile", "fn compile()"),
     ("shop::routes::report::owned_totals", "fn owned_totals("),
-    ("shop::respond::through_a_tree", "fn through_a_tree<"),
+    ("shop::respond::envelope", "fn envelope"),
 ];
 
 #[test]
