@@ -1,4 +1,9 @@
 // Included by the tests that need more than the Rust toolchain (`#[path]`), and by xtask itself.
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "each of those who include this file uses a part of it"
+)]
 
 use std::{env, fs::OpenOptions, io::Write as _, path::Path, process::Command};
 
@@ -10,21 +15,21 @@ pub const SKIPPED: &str = "PERFWRIGHT_SKIPPED_TESTS";
 pub enum Tool {
     /// Go, whose `go tool pprof` is the second opinion on our profiles.
     Go,
-    /// `addr2line` of binutils, the second opinion on our symbols.
-    Addr2line,
+    /// `addr2line`, the second opinion on our symbols, and `objcopy`, which parts a program from its debug file.
+    Binutils,
     /// The sources of the standard library, from which it is built for targets that are not installed.
     RustSrc,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Tool; 3] = [Tool::Go, Tool::Addr2line, Tool::RustSrc];
+    pub const ALL: [Tool; 3] = [Tool::Go, Tool::Binutils, Tool::RustSrc];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
             Tool::Go => "go",
-            Tool::Addr2line => "addr2line",
+            Tool::Binutils => "binutils",
             Tool::RustSrc => "rust-src",
         }
     }
@@ -33,7 +38,7 @@ impl Tool {
     pub fn install_command(self) -> &'static str {
         match self {
             Tool::Go => "apt-get install golang-go",
-            Tool::Addr2line => "apt-get install binutils",
+            Tool::Binutils => "apt-get install binutils",
             Tool::RustSrc => "rustup component add rust-src",
         }
     }
@@ -42,7 +47,7 @@ impl Tool {
     pub fn is_present(self) -> bool {
         match self {
             Tool::Go => runs("go", "version"),
-            Tool::Addr2line => runs("addr2line", "--version"),
+            Tool::Binutils => runs("addr2line", "--version"),
             Tool::RustSrc => sysroot().is_some_and(|sysroot| {
                 Path::new(&sysroot)
                     .join("lib/rustlib/src/rust/library/Cargo.toml")
@@ -56,7 +61,6 @@ impl Tool {
 ///
 /// # Panics
 /// If the tool is missing and `CI` is set.
-#[allow(dead_code, reason = "xtask includes this file for the tools alone")]
 pub fn need(tool: Tool) -> bool {
     if tool.is_present() {
         return true;

@@ -39,7 +39,7 @@ pub(crate) fn provide_tools(install: bool) -> Result<()> {
         );
         let installed = match tool {
             Tool::Go => apt(&["golang-go"], &mut refreshed),
-            Tool::Addr2line => apt(&["binutils"], &mut refreshed),
+            Tool::Binutils => apt(&["binutils"], &mut refreshed),
             Tool::RustSrc => rust_src(&mut refreshed),
         };
         if let Err(error) = installed {

@@ -158,7 +158,7 @@ fn legend(is_diff: bool) -> String {
     } else {
         &color::ORIGINS
     };
-    let mut legend = "<style type=\"text/css\">#search { opacity:0.6; } #subtitle, .legend { fill:#555555; }</style>\n<g id=\"legend\">".to_owned();
+    let mut legend = "<style type=\"text/css\">#search { opacity:0.6; } #subtitle { text-anchor:end; } #subtitle, .legend { fill:#555555; }</style>\n<g id=\"legend\">".to_owned();
     let mut x = 10;
     for (color, meaning) in entries {
         let Color { r, g, b } = color;
@@ -179,7 +179,12 @@ fn retold(svg: Vec<u8>, words: &Words, flame: &Flame) -> Vec<u8> {
     };
     let mut out = String::with_capacity(text.len() + 2_000);
     let (head, text) = text.split_at(text.find("<svg id=\"frames\"").unwrap_or(0));
-    out.push_str(head);
+    // The legend takes the line's left part.
+    out.push_str(&head.replacen(
+        r#"id="subtitle" x="50.0000%""#,
+        r#"id="subtitle" x="99%""#,
+        1,
+    ));
     out.push_str(&legend(flame.colors.is_none()));
     let mut parts = text.split("<title>");
     out.push_str(parts.next().unwrap_or_default());

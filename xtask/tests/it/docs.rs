@@ -56,7 +56,7 @@ fn shown_commands_run() {
         let run = folder.path().join("target/perfwright").join(run);
         fs::create_dir_all(&run).expect("a folder");
         fs::write(run.join("cpu.folded"), stacks).expect("a file");
-        let converted = ["convert", "cpu.folded", "cpu.pb.gz"];
+        let converted = ["convert", "cpu.folded", "-o", "cpu.pb.gz"];
         output_of(
             Command::new(env!("CARGO_BIN_EXE_xtask"))
                 .args(converted)

@@ -73,6 +73,8 @@ fn write_profile(folder: &Path, profile: &Profile, about: &About) -> Result<()> 
     })?;
     let mut options = perfwright_flamegraph::Options::default();
     options.subtitle = Some(about.program.clone());
+    // Inlined calls make stacks deep: what begins at the top is seen without scrolling.
+    options.direction = perfwright_flamegraph::Direction::Down;
     write_file(folder, "cpu.svg", |file| {
         write_svg(profile, &options, file)
             .map(drop)

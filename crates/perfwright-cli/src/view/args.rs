@@ -88,9 +88,10 @@ pub struct FlamegraphArgs {
     /// The title of the picture
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
-    /// Begin at the top: callers above what they call
+    /// Begin at the bottom: callers below what they call, as flames. Otherwise calls hang down from the
+    /// top, where one looks first, however deep they go
     #[arg(long)]
-    pub icicle: bool,
+    pub upright: bool,
     /// Begin with the functions that ran, and put their callers on them
     #[arg(long)]
     pub from_leaves: bool,

@@ -42,10 +42,10 @@ fn options(args: &FlamegraphArgs) -> Options {
         .clone_from(&args.input.select.sample_type);
     options.min_share = args.min_percent / 100.0;
     options.max_bytes = args.max_bytes;
-    options.direction = if args.icicle {
-        Direction::Down
-    } else {
+    options.direction = if args.upright {
         Direction::Up
+    } else {
+        Direction::Down
     };
     options.from_leaves = args.from_leaves;
     options.group_by.clone_from(&args.group_by);

@@ -9,7 +9,7 @@ use perfwright_model::{
     LabelSetId, Location, LocationId, Mapping, MappingId, Period, Profile, SampleType, StackId,
     keys,
 };
-use perfwright_stack::{Image, Regs};
+use perfwright_stack::{Image, Module, Regs};
 
 use super::ring::{Record, flags};
 use super::threads::ThreadInfo;
@@ -260,6 +260,16 @@ impl Recorder {
         if let Some(&mapping) = self.mappings.get(&module.range.start) {
             return mapping;
         }
+        // Readers of pprof take the first mapping for the program itself.
+        if self.mappings.is_empty()
+            && let Some(main) = image.modules().iter().find(|module| module.is_main)
+        {
+            self.add_mapping(main);
+        }
+        self.add_mapping(module)
+    }
+
+    fn add_mapping(&mut self, module: &Module) -> Option<MappingId> {
         let mapping = Mapping {
             offset: module.file_offset,
             filename: self.profile.intern(&module.path.to_string_lossy()),

@@ -82,7 +82,10 @@ impl<'d> Reader<'_, 'd> {
             if wins {
                 site.position = Some(Position {
                     unit: self.visited,
-                    file: files.path(unit, row.file),
+                    // Code that stands for no line carries the unit's own file, which says nothing about it.
+                    file: (row.line != 0)
+                        .then(|| files.path(unit, row.file))
+                        .flatten(),
                     line: number(row.line),
                     column: number(row.column),
                 });

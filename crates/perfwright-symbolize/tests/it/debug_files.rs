@@ -5,7 +5,8 @@ use std::path::Path;
 use perfwright_symbolize::{Options, Problem, Report, Symbolizer};
 
 use crate::fixtures::compile_c;
-use crate::support::{BASE, Fixture, Program, frames, has, run};
+use crate::need::{Tool, need};
+use crate::support::{BASE, Fixture, Program, frames, run};
 
 /// A stripped program and its debug file.
 struct Split {
@@ -15,7 +16,7 @@ struct Split {
 
 impl Split {
     fn new() -> Option<Self> {
-        if !has("objcopy") {
+        if !need(Tool::Binutils) {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();

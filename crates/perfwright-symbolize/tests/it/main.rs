@@ -3,6 +3,8 @@
 mod broken;
 mod debug_files;
 mod fixtures;
+#[path = "../../../../xtask/need.rs"]
+mod need;
 mod opinions;
 mod own;
 mod support;

@@ -8,7 +8,8 @@ use object::{Object, ObjectSection};
 use perfwright_model::{LocationId, Profile};
 use perfwright_symbolize::{Options, Symbolizer};
 
-use crate::support::{BASE, Fixture, Program, has};
+use crate::need::{Tool, need};
+use crate::support::{BASE, Fixture, Program};
 
 /// This executable, symbolized at a spread of addresses in its functions.
 fn symbolized(step: usize) -> (Program, Vec<(u64, LocationId)>, Profile) {
@@ -76,7 +77,7 @@ fn the_addr2line_crate_agrees() {
 
 #[test]
 fn binutils_agrees() {
-    if !has("addr2line") {
+    if !need(Tool::Binutils) {
         return;
     }
     let (program, locations, profile) = symbolized(1);

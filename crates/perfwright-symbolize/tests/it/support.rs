@@ -106,15 +106,6 @@ pub(crate) fn run(tool: &str, arguments: &[&str]) {
     assert!(status.success(), "{tool} {arguments:?}: {status}");
 }
 
-/// Whether a tool that is not part of a Rust toolchain is there; says so if not.
-pub(crate) fn has(tool: &str) -> bool {
-    let found = Command::new(tool).arg("--version").output().is_ok();
-    if !found {
-        println!("skipped: no {tool} on this machine");
-    }
-    found
-}
-
 /// The mapping of this process that holds `avma`: file, start, limit, offset.
 pub(crate) fn own_mapping(avma: u64) -> (String, u64, u64, u64) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
