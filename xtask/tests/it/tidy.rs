@@ -201,8 +201,9 @@ fn shown(path: &Path) -> String {
 
 #[test]
 fn every_unsafe_says_why_it_holds() {
-    let uses = Regex::new(r"\bunsafe (\{|impl\b|extern "[^"]*" \{)|^\s*(pub(\([a-z]+\))? )?unsafe fn\b")
-        .expect("a valid pattern");
+    let uses =
+        Regex::new(r#"\bunsafe (\{|impl\b|extern "[^"]*" \{)|^\s*(pub(\([a-z]+\))? )?unsafe fn\b"#)
+            .expect("a valid pattern");
     let mut silent = Vec::new();
     for (path, text) in sources(&["crates", "examples", "xtask/src", "benches"]) {
         let lines: Vec<_> = text.lines().collect();
