@@ -22,6 +22,7 @@ struct Xtask {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the program's life")]
 enum Command {
     #[command(flatten)]
     Perfwright(perfwright_cli::Command),
