@@ -22,7 +22,10 @@ struct Xtask {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for the program's life")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, for the program's life"
+)]
 enum Command {
     #[command(flatten)]
     Perfwright(perfwright_cli::Command),

@@ -11,7 +11,10 @@ mod tidy;
 mod need;
 /// The official schema, as the format crate's own tests have it.
 #[path = "../../../crates/perfwright-format/tests/it/schema.rs"]
-#[allow(dead_code, reason = "those tests also need what encoders of proto2 write")]
+#[allow(
+    dead_code,
+    reason = "those tests also need what encoders of proto2 write"
+)]
 mod schema;
 
 use std::{
