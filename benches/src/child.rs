@@ -61,11 +61,6 @@ pub(crate) fn cpu_seconds() -> f64 {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// The CPU time of this thread so far, in seconds.
-pub(crate) fn thread_cpu_seconds() -> f64 {
-    clock(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
 fn clock(id: libc::clockid_t) -> f64 {
     let mut time = libc::timespec {
         tv_sec: 0,
