@@ -98,12 +98,14 @@ fn lint() -> Result<()> {
         }),
         (
             "benches compile",
-            cargo("check --quiet --locked --all-targets --manifest-path benches/Cargo.toml"),
+            cargo(
+                "check --quiet --locked --all-targets --manifest-path benches/Cargo.toml --target-dir target",
+            ),
         ),
         (
             "fuzz targets compile",
             cargo(
-                "check --quiet --locked --manifest-path crates/perfwright-format/fuzz/Cargo.toml",
+                "check --quiet --locked --manifest-path crates/perfwright-format/fuzz/Cargo.toml --target-dir target",
             ),
         ),
     ];

@@ -4,16 +4,17 @@
 
 use std::{env, fs};
 
-use crate::{cargo, output_of, root, target};
+use crate::{cargo, output_of, root, target_directory};
 
 #[test]
 fn public_api_is_as_recorded() {
     let folder = root().join("xtask/tests/api");
     let bless = env::var_os("BLESS").is_some();
     let mut changed = Vec::new();
+    let target_directory = target_directory();
     for package in crate::tidy::published() {
         let mut rustdoc = cargo("rustdoc --quiet --locked --lib --all-features --package");
-        rustdoc.arg(&package).arg("--target-dir").arg(target("api"));
+        rustdoc.arg(&package);
         rustdoc.args([
             "--",
             "-Zunstable-options",
@@ -21,7 +22,8 @@ fn public_api_is_as_recorded() {
             "--cap-lints=allow",
         ]);
         output_of(rustdoc.env("RUSTC_BOOTSTRAP", "1"));
-        let json = target("api/doc")
+        let json = target_directory
+            .join("doc")
             .join(package.replace('-', "_"))
             .with_extension("json");
         let api = public_api::Builder::from_rustdoc_json(json)

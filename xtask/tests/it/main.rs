@@ -36,6 +36,16 @@ fn target(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// Cargo's own target folder: for builds that share their dependencies with the workspace's. Nothing else
+/// builds in it while tests run.
+fn target_directory() -> PathBuf {
+    // Cargo's temporary folder for tests is `tmp` in it.
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tmp.parent()
+        .expect("tmp lies in the target folder")
+        .to_owned()
+}
+
 /// `cargo` with these words, in the repository's folder.
 fn cargo(arguments: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::{cargo, output_of, root, target};
+use crate::{cargo, output_of, root, target, target_directory};
 
 /// The README's embedding example: its first Rust block.
 fn snippet() -> String {
@@ -41,6 +41,7 @@ fn the_readme_snippet_builds_and_runs_outside_the_workspace() {
     let version = env!("CARGO_PKG_VERSION");
     let mut manifest = format!(
         "[workspace]\n[package]\nname = \"embedder\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
+         [profile.dev]\ndebug = \"line-tables-only\"\n\
          [dependencies]\nperfwright = \"{version}\"\n[patch.crates-io]\n"
     );
     for package in crate::tidy::published() {
@@ -53,7 +54,12 @@ fn the_readme_snippet_builds_and_runs_outside_the_workspace() {
     fs::write(folder.join("src/main.rs"), snippet()).expect("a file");
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a file");
 
+    let _ = fs::remove_dir_all(folder.join("profile"));
     let mut build = cargo("run --quiet --target-dir");
-    build.arg(target("embedder-target")).current_dir(&folder);
+    build.arg(target_directory()).current_dir(&folder);
     output_of(&mut build);
+    let written =
+        fs::read(folder.join("profile/cpu.pb.gz")).expect("the program wrote its profile");
+    let read = perfwright_format::read(&written, &Default::default()).expect("a profile");
+    assert!(read.profile.total(0) > 0, "the program was sampled");
 }
