@@ -12,7 +12,7 @@ use crate::{
     workload,
 };
 
-const PAIRS: usize = 60;
+const PAIRS: usize = 40;
 /// About half a second: some 50 samples, and the start of the sampler is small beside it.
 const UNITS: u64 = 12_000;
 

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use perfwright::control::SOCKET_VARIABLE;
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long its output is awaited after it ended; a process of its own may hold the pipe open.
 const OUTPUT_WAIT: Duration = Duration::from_millis(300);
+/// How long a killed program may take to be gone.
+const KILL_WAIT: Duration = Duration::from_secs(2);
 const TAIL_LINES: usize = 20;
 /// A longer line is cut there in the tail, and continued on a line of its own in the file.
 const LINE_BYTES_MAX: u64 = 16 * 1024;
@@ -161,6 +163,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill_group();
+        // A killed process is gone a moment later; whoever sees us end may count on it.
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < KILL_WAIT {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 
