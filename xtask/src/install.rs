@@ -124,31 +124,29 @@ fn download_rust_src(version: &str, folder: &Path) -> Result<std::path::PathBuf>
     )?;
     fs::create_dir_all(folder.join("lists/partial"))?;
     fs::create_dir_all(folder.join("cache/archives/partial"))?;
-    let own = || {
-        let mut command = Command::new("apt-get");
+    let own = |program: &str| {
+        let mut command = Command::new(program);
         command
             .current_dir(folder)
-            .args(["-q", "-o", "Dir::Etc::sourceparts=-", "-o"]);
-        command.arg(format!("Dir::Etc::sourcelist={}", list.display()));
-        command.arg("-o").arg(format!(
-            "Dir::State::lists={}",
-            folder.join("lists").display()
-        ));
-        command
+            .args(["-q", "-o", "Dir::Etc::sourceparts=-", "-o"])
+            .arg(format!("Dir::Etc::sourcelist={}", list.display()))
             .arg("-o")
-            .arg(format!("Dir::Cache={}", folder.join("cache").display()));
-        command.args(["-o", "APT::Sandbox::User=root"]);
+            .arg(format!(
+                "Dir::State::lists={}",
+                folder.join("lists").display()
+            ))
+            .arg("-o")
+            .arg(format!("Dir::Cache={}", folder.join("cache").display()))
+            .args(["-o", "APT::Sandbox::User=root"]);
         command
     };
-    run(own().arg("update"))?;
-    let lists = fs::read_dir(folder.join("lists"))?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path());
-    let wanted = lists
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .find_map(|text| package_version(&text, version))
+    run(own("apt-get").arg("update"))?;
+    let known = own("apt-cache").args(["madison", "rust-src"]).output()?;
+    let wanted = package_version(&String::from_utf8_lossy(&known.stdout), version)
         .with_context(|| format!("Debian has no rust-src {version}"))?;
-    run(own().arg("download").arg(format!("rust-src={wanted}")))?;
+    run(own("apt-get")
+        .arg("download")
+        .arg(format!("rust-src={wanted}")))?;
     let mut files = fs::read_dir(folder)?
         .filter_map(Result::ok)
         .map(|entry| entry.path());
@@ -157,19 +155,15 @@ fn download_rust_src(version: &str, folder: &Path) -> Result<std::path::PathBuf>
         .context("no package came")
 }
 
-/// In a package list, the full version of the rust-src whose upstream version is `version`.
-fn package_version(list: &str, version: &str) -> Option<String> {
-    list.split("\n\n")
-        .filter(|entry| entry.lines().any(|line| line == "Package: rust-src"))
-        .filter_map(|entry| {
-            entry
-                .lines()
-                .find_map(|line| line.strip_prefix("Version: "))
-        })
+/// In lines such as ` rust-src | 1.95.0+dfsg1-2~bpo13+1 | ...`, the full version whose upstream version is `version`.
+fn package_version(madison: &str, version: &str) -> Option<String> {
+    madison
+        .lines()
+        .filter_map(|line| line.split('|').nth(1))
+        .map(str::trim)
         .find(|found| {
-            found
-                .strip_prefix(version)
-                .is_some_and(|rest| rest.starts_with(['+', '-']))
+            let rest = found.strip_prefix(version);
+            rest.is_some_and(|rest| rest.starts_with(['+', '-']))
         })
         .map(str::to_owned)
 }
@@ -220,4 +214,19 @@ fn unpack_library(package: &Path, version: &str, target: &Path) -> Result<()> {
 /// Whether continuous integration runs us: there, what is missing is an error.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|ci| !ci.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_of_the_same_version_is_found() {
+        let madison = " rust-src | 1.96.1+dfsg1-2 | mirror\n rust-src | 1.95.0+dfsg1-2 | mirror\n";
+        assert_eq!(
+            package_version(madison, "1.95.0").as_deref(),
+            Some("1.95.0+dfsg1-2")
+        );
+        assert_eq!(package_version(madison, "1.9"), None);
+    }
 }
