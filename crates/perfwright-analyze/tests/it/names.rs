@@ -69,7 +69,7 @@ fn crates_by_path() {
             Some("x-2y"),
         ),
         (
-            "/root/.cargo/git/checkouts/mio-abc123/99ff/src/lib.rs".to_owned(),
+            "/home/dev/.cargo/git/checkouts/mio-abc123/99ff/src/lib.rs".to_owned(),
             Some("mio"),
         ),
         (
