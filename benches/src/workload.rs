@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, hint::black_box};
 
 /// Some tens of microseconds of maps, strings and allocation; the result depends on all of it.
+#[inline(never)]
 pub(crate) fn unit(seed: u64) -> u64 {
     let mut map = BTreeMap::new();
     let mut state = seed | 1;
