@@ -22,8 +22,8 @@
 //! # What it costs
 //! - CPU: a sample interrupts its thread for 1 microsecond on a quiet machine, up to 14 on a busy one (the
 //!   repository's bench `cost`), 99 times per second of CPU time.
-//!   A thread that does nothing is never interrupted. One thread more wakes a few times per second to
-//!   collect.
+//!   A thread that does nothing is never interrupted. One thread more wakes some tens of times per
+//!   second to collect and to find new threads.
 //! - Memory: bounded by [`Options::max_memory_bytes`] (64 MiB at most by default, a few MiB in practice),
 //!   whatever the traffic and however long it runs. Beyond it new stacks are counted together and said
 //!   to be so.
