@@ -1,0 +1,1 @@
+//! A sampled heap profiler around any global allocator.
