@@ -94,6 +94,9 @@ audit! {
     handler_nanos: u64,
     /// Attribution follows the kernel's tick: work in step with it is on the wrong function.
     tick_limited: bool,
+    /// Whether time in the kernel is sampled, on the stack of the system call. If not, it is part of
+    /// `lost_nanos`: perf events of the unprivileged exclude the kernel.
+    sees_kernel: bool,
     /// Whether the program was built with frame pointers.
     frame_pointers: Option<bool>,
 }

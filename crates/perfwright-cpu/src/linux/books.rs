@@ -166,6 +166,7 @@ fn audit(collector: &Collector, counts: &Counts, window: &Window) -> Audit {
         own_cpu_nanos: window.own_cpu + window.handler,
         handler_nanos: window.handler,
         tick_limited: is_tick_limited(collector),
+        sees_kernel: options.mode == Mode::Cpu && collector.totals.kernel_unseen == 0,
         frame_pointers: collector.image.has_frame_pointers(),
         notes: notes(collector, window),
     }
@@ -186,6 +187,13 @@ fn notes(collector: &Collector, window: &Window) -> Vec<String> {
         ));
     }
     let totals = &collector.totals;
+    if totals.kernel_unseen > 0 {
+        notes.push(
+            "time in the kernel is not sampled, because perf events of an unprivileged process exclude it; \
+             set kernel.perf_event_paranoid to 1 or less, or use the timer engine"
+                .into(),
+        );
+    }
     if totals.timer_fallbacks > 0 {
         notes.push(format!(
             "{} threads were sampled by timers because file descriptors ran out; raise ulimit -n",

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
+use perfwright_record::loader_generation;
 use perfwright_stack::{CodeMap, Image};
 
 use super::engine::perf::PerfEvent;
 use super::engine::timer::CpuTimer;
 use super::engine::{Armed, wall};
+use super::handler;
 use super::recorder::{Recorder, ThreadLabels};
 use super::ring::flags;
 use super::slots::{self, MAX_SLOTS, Slot};
@@ -19,7 +21,6 @@ use super::sys::{
     clock_nanos, monotonic_nanos, next_random, random_seed, thread_clock, tick_nanos,
 };
 use super::threads::{self, ThreadInfo};
-use super::{handler, loader};
 use crate::options::{Engine, Mode, Options};
 
 /// Threads are listed afresh at least this often, for their names and clocks.
@@ -89,6 +90,8 @@ pub(crate) struct Totals {
     pub(crate) threads_overflow: u64,
     /// Threads that got a timer though the engine is perf.
     pub(crate) timer_fallbacks: u64,
+    /// Threads whose perf event excludes the kernel.
+    pub(crate) kernel_unseen: u64,
     pub(crate) dropped: u64,
     pub(crate) handler_nanos: u64,
     /// CPU time of ended threads.
@@ -320,7 +323,10 @@ impl Collector {
         if self.engine == Engine::Perf {
             let first = handler::spread(self.period_nanos, self.random);
             match PerfEvent::start(slot, index, tid, first) {
-                Ok(event) => return Ok(Armed::Perf(event)),
+                Ok(event) => {
+                    self.totals.kernel_unseen += u64::from(!event.sees_kernel());
+                    return Ok(Armed::Perf(event));
+                }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     self.totals.timer_fallbacks += 1;
                     slot.period_nanos
@@ -422,7 +428,7 @@ impl Collector {
     }
 
     fn refresh_image(&mut self, now: u64) {
-        let loader_generation = loader::generation();
+        let loader_generation = loader_generation();
         let age = now - self.refreshed_nanos;
         let is_due = loader_generation != self.loader_generation
             || (self.is_map_stale && age > REFRESH_MIN_NANOS)
@@ -461,6 +467,13 @@ impl Collector {
             .threads
             .values()
             .filter(|thread| thread.slot.is_some())
+            .count() as u64;
+        self.totals.kernel_unseen = self
+            .threads
+            .values()
+            .filter(
+                |thread| matches!(&thread.armed, Some(Armed::Perf(event)) if !event.sees_kernel()),
+            )
             .count() as u64;
         self.totals.threads_overflow = self.threads.len() as u64 - self.totals.threads_seen;
         self.totals.timer_fallbacks = 0;

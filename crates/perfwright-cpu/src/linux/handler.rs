@@ -16,7 +16,7 @@ use perfwright_stack::{CodeMap, Regs, Walk, WalkEnd, copy_stack, thread_pointer,
 
 use super::ring::{HEADER_BYTES, Header, Space, flags};
 use super::slots::{self, Slot};
-use super::sys::{getpid, gettid, monotonic_nanos, next_random};
+use super::sys::{getpid, gettid, monotonic_nanos, next_random, own_cpu_nanos};
 
 /// Off in a forked child, and before and after sampling.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
@@ -219,7 +219,7 @@ unsafe fn handle(info: &SignalInfo, ucontext: *mut c_void) {
     let regs = unsafe { Regs::from_ucontext(ucontext) };
     let (weight_nanos, state) = match source {
         Source::Timer { overrun } => (slot.period_nanos.load(Ordering::Relaxed) * (1 + overrun), 0),
-        Source::Perf => (next_perf_period(slot, count), 0),
+        Source::Perf => (perf_weight(slot, count), 0),
         // SAFETY: the caller's word.
         Source::Wall => (slot.wall_nanos.load(Ordering::Relaxed), unsafe {
             wall_state(slot, ucontext)
@@ -255,7 +255,21 @@ fn is_owner(slot: &Slot) -> bool {
     is_owner
 }
 
-/// Returns what this sample stands for: the event's period. Now and then it starts a period of another random
+/// What a perf sample stands for. Of several periods that end during one stay in the kernel a single signal is
+/// left, so where the event sees the kernel, the thread's clock says it: all of that time is the system call's,
+/// which is where the signal finds the thread.
+fn perf_weight(slot: &Slot, count: u64) -> u64 {
+    let period = next_perf_period(slot, count);
+    let seen = slot.cpu_seen.load(Ordering::Relaxed);
+    if seen == 0 {
+        return period;
+    }
+    let now = own_cpu_nanos();
+    slot.cpu_seen.store(now, Ordering::Relaxed);
+    now.saturating_sub(seen)
+}
+
+/// Returns the event's period that ended with this signal. Now and then it starts a period of another random
 /// length, so that no work stays in step with the samples.
 ///
 /// Not at each sample: the system call reprograms the timer, which in a virtual machine is a trap to the host.

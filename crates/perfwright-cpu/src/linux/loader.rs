@@ -1,4 +1,4 @@
-//! What the dynamic loader knows: whether libraries came or went, and where a thread's context word lies.
+//! What the dynamic loader knows: where a thread's context word lies.
 
 use std::ffi::{c_int, c_void};
 
@@ -42,24 +42,6 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, search: *mut
     {
         search.is_static = (start..start + tls.p_memsz as usize).contains(&search.word);
     }
-    1
-}
-
-/// A number that changes when a library is loaded or unloaded.
-pub(crate) fn generation() -> u64 {
-    let mut generation = 0_u64;
-    // SAFETY: the callback gets valid entries and our number, and does not panic.
-    unsafe { libc::dl_iterate_phdr(Some(read_generation), (&raw mut generation).cast()) };
-    generation
-}
-
-unsafe extern "C" fn read_generation(
-    info: *mut libc::dl_phdr_info,
-    _: usize,
-    generation: *mut c_void,
-) -> c_int {
-    // SAFETY: dl_iterate_phdr's contract, and the number that `generation` passed.
-    unsafe { *generation.cast::<u64>() = (*info).dlpi_adds + (*info).dlpi_subs };
     1
 }
 

@@ -1,15 +1,11 @@
 //! From raw records to a profile: addresses to locations, stacks to the tree, context words to labels.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::num::NonZeroU64;
 
 use perfwright_context::Word;
-use perfwright_model::{
-    LabelSetId, Location, LocationId, Mapping, MappingId, Period, Profile, SampleType, StackId,
-    keys,
-};
-use perfwright_stack::{Image, Module, Regs};
+use perfwright_model::{LabelSetId, Period, Profile, SampleType, StackId, keys};
+use perfwright_record::{StackTable, context_labels};
+use perfwright_stack::{Image, Regs};
 
 use super::ring::{Record, flags};
 use super::threads::ThreadInfo;
@@ -41,9 +37,7 @@ pub(crate) struct Counts {
 pub(crate) struct Recorder {
     pub(crate) profile: Profile,
     pub(crate) counts: Counts,
-    locations: HashMap<(u64, bool), LocationId, FastHash>,
-    stacks: HashMap<u128, StackId, FastHash>,
-    mappings: HashMap<u64, Option<MappingId>, FastHash>,
+    stacks: StackTable,
     labels: HashMap<LabelKey, LabelSetId>,
     addresses: Vec<u64>,
     mode: Mode,
@@ -83,9 +77,7 @@ impl Recorder {
         Recorder {
             profile: empty_profile(options),
             counts: Counts::default(),
-            locations: HashMap::default(),
-            stacks: HashMap::default(),
-            mappings: HashMap::default(),
+            stacks: StackTable::new(),
             labels: HashMap::new(),
             addresses: Vec::new(),
             mode: options.mode,
@@ -106,9 +98,7 @@ impl Recorder {
         Recorder {
             profile: self.profile.clone(),
             counts: self.counts,
-            locations: HashMap::default(),
-            stacks: HashMap::default(),
-            mappings: HashMap::default(),
+            stacks: StackTable::new(),
             labels: self.labels.clone(),
             addresses: Vec::new(),
             ..*self
@@ -117,9 +107,7 @@ impl Recorder {
 
     /// Modules changed: an address may mean something else from now on.
     pub(crate) fn forget_addresses(&mut self) {
-        self.locations.clear();
-        self.stacks.clear();
-        self.mappings.clear();
+        self.stacks.forget();
     }
 
     /// Adds one sample. Returns the time it accounts for, leaves included.
@@ -198,16 +186,17 @@ impl Recorder {
         if self.room == Room::None {
             return self.over_memory();
         }
-        let key = hash_addresses(&self.addresses);
-        if let Some(&stack) = self.stacks.get(&key) {
-            return stack;
-        }
         if self.room != Room::Free {
-            return self.over_memory();
+            return match self.stacks.get(&self.addresses) {
+                Some(stack) => stack,
+                None => self.over_memory(),
+            };
         }
-        let stack = self.new_stack(image);
-        self.stacks.insert(key, stack);
-        if self.stacks.len().is_multiple_of(MEASURE_EVERY) {
+        let known = self.stacks.len();
+        let stack = self
+            .stacks
+            .intern(&mut self.profile, &self.addresses, image);
+        if self.stacks.len() > known && self.stacks.len().is_multiple_of(MEASURE_EVERY) {
             self.measure();
         }
         stack
@@ -220,65 +209,6 @@ impl Recorder {
         }
         let leaf = self.profile.frame_location(OVER_MEMORY);
         self.profile.push_stack(StackId::ROOT, leaf)
-    }
-
-    fn new_stack(&mut self, image: &Image) -> StackId {
-        let mut stack = StackId::ROOT;
-        for i in (0..self.addresses.len()).rev() {
-            let location = self.location(self.addresses[i], i > 0, image);
-            stack = self.profile.push_stack(stack, location);
-        }
-        stack
-    }
-
-    fn location(&mut self, address: u64, is_caller: bool, image: &Image) -> LocationId {
-        if let Some(&location) = self.locations.get(&(address, is_caller)) {
-            return location;
-        }
-        // A return address lies behind the call; one less lies in it, which is what a lookup wants.
-        let avma = if is_caller {
-            address.wrapping_sub(1)
-        } else {
-            address
-        };
-        let mapping = self.mapping(avma, image);
-        let location = Location {
-            mapping,
-            address: NonZeroU64::new(avma),
-            ..Location::default()
-        };
-        let id = match location.address {
-            Some(_) => self.profile.add_location(location, &[]),
-            None => self.profile.frame_location("[null]"),
-        };
-        self.locations.insert((address, is_caller), id);
-        id
-    }
-
-    fn mapping(&mut self, avma: u64, image: &Image) -> Option<MappingId> {
-        let module = image.module_at(avma)?;
-        if let Some(&mapping) = self.mappings.get(&module.range.start) {
-            return mapping;
-        }
-        // Readers of pprof take the first mapping for the program itself.
-        if self.mappings.is_empty()
-            && let Some(main) = image.modules().iter().find(|module| module.is_main)
-        {
-            self.add_mapping(main);
-        }
-        self.add_mapping(module)
-    }
-
-    fn add_mapping(&mut self, module: &Module) -> Option<MappingId> {
-        let mapping = Mapping {
-            offset: module.file_offset,
-            filename: self.profile.intern(&module.path.to_string_lossy()),
-            build_id: self.profile.intern(&hex(&module.build_id)),
-            ..Mapping::new(module.range.start, module.range.end)
-        };
-        let id = Some(self.profile.add_mapping(mapping));
-        self.mappings.insert(module.range.start, id);
-        id
     }
 
     fn label_set(&mut self, thread: &ThreadLabels<'_>, word: Word, is_off_cpu: bool) -> LabelSetId {
@@ -314,31 +244,13 @@ impl Recorder {
                 profile.str_label(keys::STATE, if is_off_cpu { "off-cpu" } else { "on-cpu" }),
             );
         }
-        let context = perfwright_context::labels(word.node());
-        let spans: Vec<_> = context
-            .iter()
-            .filter(|(key, _)| key == keys::SPAN)
-            .map(|(_, span)| span.as_str())
-            .collect();
-        if spans.len() > 1 {
-            labels.push(profile.str_label(keys::SPAN_PATH, &spans.join(" > ")));
-        }
-        for (i, (key, value)) in context.iter().enumerate() {
-            // Of several labels with one key the innermost counts.
-            if !context[i + 1..].iter().any(|(later, _)| later == key) {
-                labels.push(profile.str_label(key, value));
-            }
-        }
-        if let Some(id) = word.instance().and_then(|instance| instance.id()) {
-            labels.push(profile.num_label(keys::SPAN_ID, id as i64, ""));
-        }
+        labels.extend(context_labels(profile, word, self.span_ids));
         profile.intern_labels(&labels)
     }
 
     /// Compares what the profile and its indexes take with the bound.
     fn measure(&mut self) {
-        let indexes = self.stacks.capacity() * (size_of::<(u128, StackId)>() + 1)
-            + self.locations.capacity() * (size_of::<((u64, bool), LocationId)>() + 1)
+        let indexes = self.stacks.heap_bytes()
             + self.labels.capacity() * (size_of::<(LabelKey, LabelSetId)>() + 1);
         let bytes = self.profile.heap_bytes() + indexes;
         self.room = match bytes {
@@ -363,52 +275,4 @@ fn empty_profile(options: &Options) -> Profile {
         value,
     });
     profile
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// 128 bits, so that two stacks of a profile never share a key in practice (10^6 stacks: 10^-27).
-fn hash_addresses(addresses: &[u64]) -> u128 {
-    let (mut a, mut b) = (0x243f_6a88_85a3_08d3_u64, 0x1319_8a2e_0370_7344_u64);
-    for &address in addresses {
-        a = fold(a ^ address, 0x9e37_79b9_7f4a_7c15);
-        b = fold(b ^ address.rotate_left(32), 0xd6e8_feb8_6659_fd93);
-    }
-    u128::from(a) << 64 | u128::from(b ^ addresses.len() as u64)
-}
-
-/// The two halves of the product, folded: mixes every bit of the input into the result.
-fn fold(value: u64, factor: u64) -> u64 {
-    let product = u128::from(value) * u128::from(factor);
-    (product as u64) ^ (product >> 64) as u64 ^ value.rotate_left(23)
-}
-
-type FastHash = BuildHasherDefault<AddressHasher>;
-
-/// For keys that are addresses of our own code or already hashed: nobody chooses them to collide.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_ne_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, value: u8) {
-        self.write_u64(value.into());
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = fold(self.0 ^ value, 0x9e37_79b9_7f4a_7c15);
-    }
 }

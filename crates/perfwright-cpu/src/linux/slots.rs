@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     pub(crate) fd: AtomicI32,
     /// Nanoseconds that a sample stands for (perf: the period now running).
     pub(crate) period_nanos: AtomicU64,
+    /// Perf that sees the kernel: the thread's CPU clock at its last sample. 0: a sample stands for its period.
+    pub(crate) cpu_seen: AtomicU64,
     /// Nanoseconds between samples on average.
     pub(crate) base_period_nanos: AtomicU64,
     /// Perf: after how many signals the period changes.
@@ -122,6 +124,7 @@ impl Slot {
         self.generation.store(generation, Ordering::Release);
         self.thread_pointer.store(0, Ordering::Release);
         self.fd.store(-1, Ordering::Release);
+        self.cpu_seen.store(0, Ordering::Release);
         self.period_nanos.store(period_nanos, Ordering::Release);
         self.base_period_nanos
             .store(period_nanos, Ordering::Release);

@@ -8,10 +8,9 @@ use perf::PerfEvent;
 use timer::CpuTimer;
 
 /// The source of one thread's signals. Dropping it turns it off.
-#[expect(dead_code, reason = "the fields are held for their Drop")]
 pub(crate) enum Armed {
     Perf(PerfEvent),
-    Timer(CpuTimer),
+    Timer(#[expect(dead_code, reason = "held for its Drop")] CpuTimer),
     /// The collector sends the signals itself.
     Wall,
 }

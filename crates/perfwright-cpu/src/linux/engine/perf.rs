@@ -1,4 +1,7 @@
 //! Perf events: task-clock, one event a thread, delivered as a signal to that thread.
+//!
+//! Where the kernel permits it, time in the kernel is sampled too: the signal then comes as the thread goes back
+//! to user code, so that its stack is the system call's. An event that excludes the kernel is silent meanwhile.
 
 use std::fs;
 use std::io;
@@ -7,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::StartError;
 use crate::linux::slots::{self, Slot};
+use crate::linux::sys::{clock_nanos, thread_clock};
 
 const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_COUNT_SW_TASK_CLOCK: u64 = 1;
@@ -48,6 +52,7 @@ struct OwnerEx {
 /// One thread's event; closing the descriptor ends it. Not inherited by other threads, nor over exec.
 pub(crate) struct PerfEvent {
     fd: OwnedFd,
+    sees_kernel: bool,
 }
 
 impl PerfEvent {
@@ -58,15 +63,17 @@ impl PerfEvent {
         tid: i32,
         first_nanos: u64,
     ) -> io::Result<PerfEvent> {
-        let event = PerfEvent {
-            fd: open(tid, first_nanos)?,
-        };
+        let event = PerfEvent::open(tid, first_nanos)?;
         let raw = event.fd.as_raw_fd();
         if !slots::bind_fd(raw, Some(index)) {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
         slot.fd.store(raw, Ordering::Release);
         slot.period_nanos.store(first_nanos, Ordering::Release);
+        if event.sees_kernel {
+            let now = clock_nanos(thread_clock(tid)).unwrap_or(0);
+            slot.cpu_seen.store(now.max(1), Ordering::Release);
+        }
         let owner = OwnerEx {
             kind: F_OWNER_TID,
             pid: tid,
@@ -80,6 +87,24 @@ impl PerfEvent {
         }
         Ok(event)
     }
+
+    /// Whether it samples time in the kernel.
+    pub(crate) fn sees_kernel(&self) -> bool {
+        self.sees_kernel
+    }
+
+    fn open(tid: i32, first_nanos: u64) -> io::Result<PerfEvent> {
+        let with = |exclude: u64| {
+            open(tid, first_nanos, exclude).map(|fd| PerfEvent {
+                fd,
+                sees_kernel: exclude & EXCLUDE_KERNEL == 0,
+            })
+        };
+        with(0).or_else(|error| match error.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => with(EXCLUDE_KERNEL),
+            _ => Err(error),
+        })
+    }
 }
 
 impl Drop for PerfEvent {
@@ -92,13 +117,13 @@ impl Drop for PerfEvent {
     }
 }
 
-fn open(tid: i32, period_nanos: u64) -> io::Result<OwnedFd> {
+fn open(tid: i32, period_nanos: u64, exclude: u64) -> io::Result<OwnedFd> {
     let attributes = Attributes {
         kind: PERF_TYPE_SOFTWARE,
         size: size_of::<Attributes>() as u32,
         config: PERF_COUNT_SW_TASK_CLOCK,
         sample_period: period_nanos,
-        bits: DISABLED | EXCLUDE_KERNEL | EXCLUDE_HYPERVISOR,
+        bits: DISABLED | EXCLUDE_HYPERVISOR | exclude,
         wakeup_events: 1,
         ..Attributes::default()
     };
