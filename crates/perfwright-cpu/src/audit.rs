@@ -63,6 +63,9 @@ audit! {
     expected: u64,
     /// Samples that were recorded. One sample may stand for several periods (the timer engine's tick).
     delivered: u64,
+    /// How many samples of equal weight would tell as much: (sum w)^2 / (sum w^2). A share s of the profile is
+    /// known to within sqrt(s (1 - s) / this), one standard deviation.
+    delivered_effective: u64,
     /// Samples lost because a ring was full; their time is part of `lost_nanos`.
     dropped: u64,
     /// Stacks cut at the depth limit.

@@ -256,6 +256,8 @@ impl Builder {
             frequency_effective_hz: self.delivered as f64 * 1e9 / cpu_nanos.max(1) as f64,
             expected: cpu_nanos / self.period_nanos,
             delivered: self.delivered,
+            // Each stands for one period.
+            delivered_effective: self.delivered,
             duration_nanos,
             cpu_nanos,
             sampled_nanos,

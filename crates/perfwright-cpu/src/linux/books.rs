@@ -151,6 +151,7 @@ fn audit(collector: &Collector, counts: &Counts, window: &Window) -> Audit {
         frequency_effective_hz: (effective * 10.0).round() / 10.0,
         expected,
         delivered: counts.delivered,
+        delivered_effective: counts.effective().round() as u64,
         dropped: window.dropped,
         truncated: counts.truncated,
         rootless: counts.rootless,

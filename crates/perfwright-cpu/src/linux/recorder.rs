@@ -30,7 +30,19 @@ pub(crate) struct Counts {
     pub(crate) repaired: u64,
     pub(crate) over_memory: u64,
     pub(crate) sampled_nanos: u64,
+    /// The samples' weights squared, summed, in square nanoseconds.
+    pub(crate) sampled_squares: f64,
     pub(crate) lost_nanos: u64,
+}
+
+impl Counts {
+    /// As many equal samples would tell as much: (sum of weights)^2 / (sum of their squares).
+    pub(crate) fn effective(&self) -> f64 {
+        if self.sampled_squares == 0.0 {
+            return 0.0;
+        }
+        (self.sampled_nanos as f64).powi(2) / self.sampled_squares
+    }
 }
 
 /// A profile under construction, with the indexes that make adding a sample cheap.
@@ -125,6 +137,7 @@ impl Recorder {
         let labels = self.label_set(thread, Word::from_bits(record.header.context), is_off_cpu);
         self.counts.delivered += 1;
         self.counts.sampled_nanos += normal;
+        self.counts.sampled_squares += (normal as f64).powi(2);
         self.add(stack, labels, [1, normal]);
         if weight > normal {
             self.record_leaf(BLOCKED, labels, weight - normal);
