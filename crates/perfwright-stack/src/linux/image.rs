@@ -11,7 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 /// Modules unloaded since the start that are still remembered, for samples taken shortly before.
 const RETIRED_MODULES: usize = 64;
@@ -58,6 +59,15 @@ pub(crate) struct ModuleFile {
     pub(crate) eh_frame: Option<Bytes>,
     pub(crate) eh_frame_hdr: Option<Bytes>,
     table: Arc<UnwindTable>,
+    stamp: Stamp,
+}
+
+/// Length and time of the last change of a file; `None` of what is no file.
+type Stamp = Option<(u64, SystemTime)>;
+
+fn stamp(path: &str) -> Stamp {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.len(), file.modified().ok()?))
 }
 
 impl Image {
@@ -172,13 +182,9 @@ impl Image {
     fn update_modules(&mut self, vmas: &[Vma], code: &[Vma]) -> bool {
         let main = std::fs::read_link("/proc/self/exe").unwrap_or_default();
         let mut old = std::mem::take(&mut self.modules);
-        let mut files: HashMap<(String, (String, u64)), Arc<ModuleFile>> = HashMap::new();
+        let mut files = Files::new();
         for module in &old {
-            let key = (
-                module.path.to_string_lossy().into_owned(),
-                module.identity.clone(),
-            );
-            files.insert(key, module.file.clone());
+            files.insert(module.key(), module.file.clone());
         }
         let mut is_new = false;
         for vma in code.iter().filter(|vma| is_module(vma)) {
@@ -189,12 +195,21 @@ impl Image {
                     is_new = true;
                     let is_main = main.as_os_str() == vma.name.as_str();
                     let key = (vma.name.clone(), vma.file.clone());
-                    let load = || Arc::new(ModuleFile::load(vma, vmas, is_main));
-                    Module::new(vma, is_main, files.entry(key).or_insert_with(load).clone())
+                    let known = files.get(&key).cloned().or_else(|| parsed_before(&key));
+                    let known = known.filter(|file| file.is_unchanged(&vma.name));
+                    let file = known.unwrap_or_else(|| {
+                        let loaded = Arc::new(ModuleFile::load(vma, vmas, is_main));
+                        files.insert(key, loaded.clone());
+                        loaded
+                    });
+                    Module::new(vma, is_main, file)
                 }
             });
         }
         self.modules.sort_by_key(|module| module.range.start);
+        if is_new {
+            remember(&self.modules);
+        }
         let is_gone = !old.is_empty();
         self.retired.extend(old);
         while self.retired.len() > RETIRED_MODULES {
@@ -225,7 +240,35 @@ impl Image {
     }
 }
 
+/// Path, and device and inode.
+type FileKey = (String, (String, u64));
+type Files = HashMap<FileKey, Arc<ModuleFile>>;
+
+/// The files of the modules that were last seen, by any image of this process: parsing their call frame
+/// information is most of what a first image costs, and the next one need not do it again.
+static PARSED: Mutex<Option<Files>> = Mutex::new(None);
+
+fn parsed_before(key: &FileKey) -> Option<Arc<ModuleFile>> {
+    // Not waited for: in a forked child the lock may be held for ever.
+    PARSED.try_lock().ok()?.as_ref()?.get(key).cloned()
+}
+
+fn remember(modules: &[Module]) {
+    let files = modules
+        .iter()
+        .map(|module| (module.key(), module.file.clone()))
+        .collect();
+    if let Ok(mut parsed) = PARSED.try_lock() {
+        *parsed = Some(files);
+    }
+}
+
 impl Module {
+    fn key(&self) -> FileKey {
+        let path = self.path.to_string_lossy().into_owned();
+        (path, self.identity.clone())
+    }
+
     fn new(vma: &Vma, is_main: bool, file: Arc<ModuleFile>) -> Module {
         Module {
             range: vma.range.clone(),
@@ -287,9 +330,10 @@ impl ModuleFile {
         } else {
             vma.name.as_str()
         };
+        let stamp = stamp(&vma.name);
         let is_gone = vma.name.starts_with('[') || vma.name.ends_with(" (deleted)");
         let mapped = || Some(Arc::new(MappedFile::open(path).ok()?));
-        match if is_gone && !is_main { None } else { mapped() } {
+        let loaded = match if is_gone && !is_main { None } else { mapped() } {
             Some(file) => {
                 let loaded = ModuleFile::parse(&Bytes::Mapped(file.clone(), 0..file.len()));
                 file.release();
@@ -298,7 +342,13 @@ impl ModuleFile {
             None => copy_from_memory(vma, vmas)
                 .map(|bytes| ModuleFile::parse(&Bytes::Copied(bytes.into())))
                 .unwrap_or_default(),
-        }
+        };
+        ModuleFile { stamp, ..loaded }
+    }
+
+    /// A file can be overwritten in place and loaded again.
+    fn is_unchanged(&self, path: &str) -> bool {
+        self.stamp == stamp(path)
     }
 
     fn parse(file: &Bytes) -> ModuleFile {
@@ -328,6 +378,7 @@ impl ModuleFile {
             eh_frame,
             eh_frame_hdr,
             table: Arc::new(table),
+            stamp: None,
         }
     }
 }
@@ -389,4 +440,40 @@ fn copy_from_memory(vma: &Vma, vmas: &[Vma]) -> Option<Vec<u8>> {
         memory.read_exact(bytes.get_mut(place)?).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_image_parses_nothing_again() {
+        let [first, second] = [(); 2].map(|()| Image::load().unwrap());
+        for module in &first.modules {
+            let again = second
+                .modules
+                .iter()
+                .find(|other| other.key() == module.key());
+            assert!(
+                Arc::ptr_eq(&module.file, &again.unwrap().file),
+                "{:?}",
+                module.path
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_overwritten_is_another() {
+        let path = std::env::temp_dir().join(format!("perfwright-stamp-{}", std::process::id()));
+        let name = path.to_str().unwrap();
+        std::fs::write(&path, "one").unwrap();
+        let file = ModuleFile {
+            stamp: stamp(name),
+            ..ModuleFile::default()
+        };
+        assert!(file.is_unchanged(name));
+        std::fs::write(&path, "other").unwrap();
+        assert!(!file.is_unchanged(name));
+        std::fs::remove_file(&path).unwrap();
+    }
 }
