@@ -180,8 +180,15 @@ impl Symbolizer {
             .iter()
             .filter_map(|(file, opened)| Some((file.as_ref()?, (*opened)?.path.as_path())))
             .collect();
+        let release = || {
+            let opened = [binary, debug].into_iter().flatten();
+            opened.for_each(|opened| opened.bytes.release());
+        };
         match files.iter().find(|(file, _)| image::has_debug_info(file)) {
-            Some((file, path)) => self.ask_debug_info(file, path, &mut answers, entry),
+            Some((file, path)) => {
+                self.ask_debug_info(file, path, &release, &mut answers, entry);
+                release();
+            }
             None => entry.problems.push(Problem::NoDebugInfo),
         }
         ask_symbols(files.iter().map(|(file, _)| *file), &mut answers);
@@ -195,13 +202,14 @@ impl Symbolizer {
         &self,
         file: &object::File<'_>,
         path: &Path,
+        release: &dyn Fn(),
         answers: &mut Answers,
         entry: &mut MappingReport,
     ) {
         let mut broken = Vec::new();
         let sections = image::sections(file, self.options.max_decompressed_bytes, &mut broken);
         let dwarf = image::dwarf(&sections, file.is_little_endian());
-        let found = dwarf::resolve(&dwarf, &TextRanges::of(file), &answers.svmas);
+        let found = dwarf::resolve(&dwarf, &TextRanges::of(file), &answers.svmas, release);
         answers.frames = found.frames;
         let path = path.to_owned();
         entry.problems.extend(broken.into_iter().map(|error| {

@@ -99,14 +99,29 @@ struct Reader<'a, 'd> {
     sites: Vec<Site>,
     names: Names<'a, 'd>,
     fuel: Fuel,
+    /// Called after each [`RELEASE_BYTES`] of units.
+    release: &'a dyn Fn(),
+    unreleased: usize,
     visited: usize,
     broken_units: usize,
     split_units: usize,
 }
 
+/// As many bytes of units are read before what was read is let go. Their lines and names are about as much again,
+/// and strewn over other sections.
+const RELEASE_BYTES: usize = 256 << 10;
+/// What Linux maps at a page fault of a file that it has in memory.
+const FAULT_AROUND_BYTES: usize = 64 << 10;
+
 /// Looks up `wanted`, which is sorted and without duplicates. Ranges that begin outside `text` belong to
-/// functions that the linker dropped and are ignored.
-pub(crate) fn resolve(dwarf: &Dwarf<'_>, text: &TextRanges, wanted: &[u64]) -> Found {
+/// functions that the linker dropped and are ignored. `release` is called now and then: what was read so far
+/// will hardly be read again.
+pub(crate) fn resolve(
+    dwarf: &Dwarf<'_>,
+    text: &TextRanges,
+    wanted: &[u64],
+    release: &dyn Fn(),
+) -> Found {
     let mut reader = Reader {
         dwarf,
         text,
@@ -114,6 +129,8 @@ pub(crate) fn resolve(dwarf: &Dwarf<'_>, text: &TextRanges, wanted: &[u64]) -> F
         sites: wanted.iter().map(|_| Site::default()).collect(),
         names: Names::new(dwarf),
         fuel: Fuel(FUEL),
+        release,
+        unreleased: 0,
         visited: 0,
         broken_units: 0,
         split_units: 0,
@@ -148,6 +165,8 @@ impl<'d> Reader<'_, 'd> {
                 continue;
             };
             let unit_ref = unit.unit_ref(self.dwarf);
+            // Its root entry alone, but the kernel maps the pages around it too.
+            self.has_read(FAULT_AROUND_BYTES.min(unit.header.length_including_self()));
             if units::covers(unit_ref, self.text, self.wanted, &mut self.fuel) {
                 self.visit(unit_ref);
             }
@@ -162,9 +181,18 @@ impl<'d> Reader<'_, 'd> {
         }
     }
 
+    fn has_read(&mut self, bytes: usize) {
+        self.unreleased += bytes;
+        if self.unreleased > RELEASE_BYTES {
+            self.unreleased = 0;
+            (self.release)();
+        }
+    }
+
     /// Reads one unit. What was found before an error stays.
     fn visit(&mut self, unit: UnitRef<'_, 'd>) {
         self.visited += 1;
+        self.has_read(unit.header.length_including_self());
         let mut files = Files::new();
         let mut claimed = Vec::new();
         let functions = self.read_functions(unit, &mut claimed);
