@@ -1,0 +1,39 @@
+//! Forks: whoever forks holds every lock meanwhile, so that the child, where no other thread lives on to release
+//! one, never waits for ever.
+//!
+//! A raw `clone` or `fork` system call passes by the handlers, as it does for every library.
+
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) fn install() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: the handlers fit. If it fails for want of memory, forks are as safe as without it.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(crate) fn install() {}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+unsafe extern "C" fn prepare() {
+    crate::thread::hold_for_fork();
+    crate::lock::set_forking(true);
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+unsafe extern "C" fn in_parent() {
+    // SAFETY: `prepare` ran on this thread.
+    unsafe { crate::thread::release_in_parent() };
+    crate::lock::set_forking(false);
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+unsafe extern "C" fn in_child() {
+    // SAFETY: `prepare` ran on the thread that this one is the copy of.
+    unsafe { crate::thread::release_in_child() };
+    crate::lock::set_forking(false);
+}
