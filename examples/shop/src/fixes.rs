@@ -22,11 +22,15 @@ pub enum Fix {
     RepeatedQuery,
     /// The order export is compressed on the thread that serves requests.
     BlockingCall,
+    /// Rendered order listings are kept for ever, though they are never asked for again.
+    UnboundedCache,
+    /// The order export makes a string of every field.
+    StringPerField,
 }
 
 impl Fix {
     /// Every mistake, in the order of the listing.
-    pub const ALL: [Fix; 8] = [
+    pub const ALL: [Fix; 10] = [
         Fix::NPlusOne,
         Fix::MissingIndex,
         Fix::RegexPerRequest,
@@ -35,6 +39,8 @@ impl Fix {
         Fix::SequentialAwaits,
         Fix::RepeatedQuery,
         Fix::BlockingCall,
+        Fix::UnboundedCache,
+        Fix::StringPerField,
     ];
 
     /// The name that `--fix` takes.
@@ -48,6 +54,8 @@ impl Fix {
             Fix::SequentialAwaits => "sequential-awaits",
             Fix::RepeatedQuery => "repeated-query",
             Fix::BlockingCall => "blocking-call",
+            Fix::UnboundedCache => "unbounded-cache",
+            Fix::StringPerField => "string-per-field",
         }
     }
 
@@ -78,6 +86,10 @@ impl Fix {
             Fix::BlockingCall => {
                 "GET /orders/export: compress on a blocking thread, not on the runtime's"
             }
+            Fix::UnboundedCache => "GET /orders: keep the last rendered listings, not all of them",
+            Fix::StringPerField => {
+                "GET /orders/export: write the fields into one text, not each into its own first"
+            }
         }
     }
 
@@ -96,7 +108,7 @@ impl Fix {
 
 /// A set of mistakes to do right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Fixes(u8);
+pub struct Fixes(u16);
 
 impl Fixes {
     /// The shop with all its mistakes.

@@ -1,7 +1,7 @@
 //! A small web shop, the service that `cargo xtask profile` profiles.
 //!
 //! It is built as services are: axum on tokio's multi-thread runtime, SQLite through sqlx, JSON in and out. It carries
-//! eight ordinary mistakes, and for each the right way too: `--fix NAME` turns that on ([`Fix`] names them). Both ways
+//! ten ordinary mistakes, and for each the right way too: `--fix NAME` turns that on ([`Fix`] names them). Both ways
 //! answer the same bytes; what differs is what they cost.
 //!
 //! | route | answers |
@@ -20,6 +20,7 @@ pub mod server;
 mod args;
 mod error;
 mod fixes;
+mod listings;
 mod model;
 mod month;
 mod respond;

@@ -190,6 +190,7 @@ async fn write_order(
         insert_line(&mut transaction, order, position, line).await?;
     }
     transaction.commit().await?;
+    state.listings.outdate();
     Ok(order)
 }
 

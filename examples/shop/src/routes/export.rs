@@ -1,6 +1,7 @@
 //! A month's orders as gzipped CSV.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -12,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqlitePool};
 
 use crate::error::ApiError;
-use crate::fixes::Fix;
+use crate::fixes::{Fix, Fixes};
 use crate::month::Month;
 use crate::routes::AppState;
 
@@ -27,10 +28,11 @@ pub(super) async fn month(
 ) -> Result<Response, ApiError> {
     let month = Month::parse(&params.month)?;
     let orders = orders_of(&state.pool, month).await?;
-    let archive = if state.fixes.has(Fix::BlockingCall) {
-        tokio::task::spawn_blocking(move || compressed_csv(&orders)).await??
+    let fixes = state.fixes;
+    let archive = if fixes.has(Fix::BlockingCall) {
+        tokio::task::spawn_blocking(move || compressed_csv(&orders, fixes)).await??
     } else {
-        compressed_csv(&orders)?
+        compressed_csv(&orders, fixes)?
     };
     let file = format!("attachment; filename=\"orders-{}.csv.gz\"", params.month);
     Ok((
@@ -79,35 +81,85 @@ async fn orders_of(pool: &SqlitePool, month: Month) -> sqlx::Result<Vec<Exported
         .await
 }
 
-fn compressed_csv(orders: &[ExportedOrder]) -> std::io::Result<Vec<u8>> {
+fn compressed_csv(orders: &[ExportedOrder], fixes: Fixes) -> std::io::Result<Vec<u8>> {
+    let csv = if fixes.has(Fix::StringPerField) {
+        csv(orders)
+    } else {
+        csv_of_rows(&orders.iter().map(row).collect::<Vec<_>>())
+    };
     let mut archive = GzEncoder::new(Vec::new(), Compression::best());
-    archive.write_all(csv(orders).as_bytes())?;
+    archive.write_all(csv.as_bytes())?;
     archive.finish()
 }
 
+const HEADER: &str = "order,placed_on,status,total_eur,customer,email,country\n";
+
 fn csv(orders: &[ExportedOrder]) -> String {
-    let mut csv = "order,placed_on,status,total_eur,customer,email,country\n".to_owned();
+    let mut csv = HEADER.to_owned();
     for order in orders {
-        let total_eur = format!("{}.{:02}", order.total_cents / 100, order.total_cents % 100);
-        let (customer, email) = (quoted(&order.customer), quoted(&order.email));
-        let fields = [
-            &order.placed_on,
-            &order.status,
-            &total_eur,
-            &customer,
-            &email,
-            &order.country,
-        ];
-        csv.push_str(&order.id.to_string());
-        for field in fields {
+        let (euros, cents) = (order.total_cents / 100, order.total_cents % 100);
+        let (placed_on, status) = (&order.placed_on, &order.status);
+        // Writing into a string cannot fail.
+        let _ = write!(csv, "{},{placed_on},{status},{euros}.{cents:02},", order.id);
+        for field in [&order.customer, &order.email] {
+            push_quoted(&mut csv, field);
             csv.push(',');
-            csv.push_str(field);
         }
+        csv.push_str(&order.country);
         csv.push('\n');
     }
     csv
 }
 
+fn push_quoted(csv: &mut String, field: &str) {
+    csv.push('"');
+    for (index, part) in field.split('"').enumerate() {
+        csv.push_str(if index > 0 { "\"\"" } else { "" });
+        csv.push_str(part);
+    }
+    csv.push('"');
+}
+
+fn row(order: &ExportedOrder) -> Vec<String> {
+    vec![
+        order.id.to_string(),
+        order.placed_on.clone(),
+        order.status.clone(),
+        format!("{}.{:02}", order.total_cents / 100, order.total_cents % 100),
+        quoted(&order.customer),
+        quoted(&order.email),
+        order.country.clone(),
+    ]
+}
+
+fn csv_of_rows(rows: &[Vec<String>]) -> String {
+    let lines: Vec<String> = rows.iter().map(|row| row.join(",") + "\n").collect();
+    HEADER.to_owned() + &lines.concat()
+}
+
 fn quoted(field: &str) -> String {
     format!("\"{}\"", field.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_doubled_in_both_ways() {
+        let order = ExportedOrder {
+            id: 7,
+            placed_on: "2024-02-29".into(),
+            status: "placed".into(),
+            total_cents: 120_005,
+            customer: "Ann \"the \"\" Hand\"".into(),
+            email: "".into(),
+            country: "NO".into(),
+        };
+        let expected = format!(
+            "{HEADER}7,2024-02-29,placed,1200.05,\"Ann \"\"the \"\"\"\" Hand\"\"\",\"\",NO\n"
+        );
+        assert_eq!(csv_of_rows(&[row(&order)]), expected);
+        assert_eq!(csv(&[order]), expected);
+    }
 }

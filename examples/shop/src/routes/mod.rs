@@ -14,6 +14,7 @@ use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
 use crate::fixes::Fixes;
+use crate::listings::Listings;
 use crate::sales::SalesByMonth;
 
 /// What every request sees.
@@ -22,6 +23,7 @@ pub struct AppState {
     pool: SqlitePool,
     fixes: Fixes,
     sales: SalesByMonth,
+    listings: Listings,
     /// SQLite has one writer at a time; who waits here does not hold a connection meanwhile.
     writer: Arc<Mutex<()>>,
 }
@@ -33,6 +35,7 @@ impl AppState {
             pool,
             fixes,
             sales: SalesByMonth::default(),
+            listings: Listings::default(),
             writer: Arc::default(),
         }
     }

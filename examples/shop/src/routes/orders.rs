@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -25,13 +26,19 @@ pub(super) async fn list(
     State(state): State<AppState>,
     Query(params): Query<ListParams>,
 ) -> Result<Response, ApiError> {
+    let key = state.listings.key(params.customer);
+    if let Some(listing) = state.listings.get(key) {
+        return Ok(respond::json(listing));
+    }
     let mut orders = latest_orders(&state.pool, params.customer).await?;
     if state.fixes.has(Fix::NPlusOne) {
         load_all_lines(&state.pool, params.customer, &mut orders).await?;
     } else {
         load_lines_of_each(&state.pool, &mut orders).await?;
     }
-    respond::list(&orders, state.fixes)
+    let listing = Bytes::from(respond::list_text(&orders, state.fixes)?);
+    state.listings.keep(key, listing.clone(), state.fixes);
+    Ok(respond::json(listing))
 }
 
 async fn latest_orders(pool: &SqlitePool, customer: i64) -> sqlx::Result<Vec<Order>> {

@@ -23,6 +23,7 @@ const PATHS: &[&str] = &[
     "/products/seven",
     "/orders?customer=1",
     "/orders?customer=40",
+    "/orders?customer=40",
     "/orders?customer=41",
     "/orders/export?month=2024-02",
     "/orders/export?month=2031-02",
