@@ -247,7 +247,7 @@ fn after_many_captures_stacks_are_no_longer_looked_at() {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn the_profile_has_the_values_and_addresses_in_this_program() {
-    let counted = count(|| twice());
+    let counted = count(twice);
     let profile = counted.profile();
     let kinds: Vec<_> = profile
         .sample_types()

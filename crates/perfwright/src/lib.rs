@@ -37,6 +37,8 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `heap` | yes | [`heap`]: the heap profiler's allocator, exact counts for tests, the memory timeline |
+//! | `heap-jemalloc`, `heap-mimalloc` | no | that allocator's statistics in the timeline |
 //! | `symbolize` | yes | names, files and lines in what [`Profiler::write`] writes |
 //! | `flamegraph` | no | [`Profiler::write`] draws `cpu.svg` |
 //! | `pprof-engine` | no | [`Engine::PprofRs`] on Linux as well |
@@ -48,6 +50,8 @@ mod agent;
 pub mod control;
 #[cfg(unix)]
 mod exit;
+#[cfg(feature = "heap")]
+pub mod heap;
 mod output;
 mod profiler;
 mod recorder;
