@@ -12,9 +12,10 @@ use crate::{
     workload,
 };
 
-const PAIRS: usize = 40;
-/// About half a second: some 50 samples, and the start of the sampler is small beside it.
-const UNITS: u64 = 12_000;
+/// Many short pairs: what disturbs a shared machine changes from second to second, and hits both of a pair.
+const PAIRS: usize = 400;
+/// About a fifth of a second: some 20 samples.
+const UNITS: u64 = 5_000;
 
 /// One piece of code for both sides: inlined twice, the two copies differed by up to 16 %.
 #[inline(never)]
@@ -58,7 +59,7 @@ fn sampled_batch(who: &str, seed: u64) -> Result<f64> {
 
 fn batch_warm_up() {
     let mut state = 7;
-    for _ in 0..UNITS / 5 {
+    for _ in 0..UNITS / 4 {
         state = black_box(workload::unit(state));
     }
 }
