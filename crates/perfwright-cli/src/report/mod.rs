@@ -79,6 +79,8 @@ pub(crate) struct Capture {
     pub(crate) frequency_effective_hz: f64,
     pub(crate) samples_expected: u64,
     pub(crate) samples_delivered: u64,
+    /// As many samples of equal weight would tell as much.
+    pub(crate) samples_effective: u64,
     pub(crate) samples_dropped: u64,
     pub(crate) samples_over_memory: u64,
     pub(crate) stacks_truncated: u64,
@@ -93,6 +95,7 @@ pub(crate) struct Capture {
     pub(crate) own_cpu_nanos: u64,
     pub(crate) duration_nanos: u64,
     pub(crate) tick_limited: bool,
+    pub(crate) sees_kernel: bool,
     pub(crate) frame_pointers: Option<bool>,
     pub(crate) notes: Vec<String>,
 }
@@ -297,6 +300,7 @@ impl From<&Audit> for Capture {
             frequency_effective_hz: audit.frequency_effective_hz,
             samples_expected: audit.expected,
             samples_delivered: audit.delivered,
+            samples_effective: audit.delivered_effective,
             samples_dropped: audit.dropped,
             samples_over_memory: audit.over_memory,
             stacks_truncated: audit.truncated,
@@ -311,6 +315,7 @@ impl From<&Audit> for Capture {
             own_cpu_nanos: audit.own_cpu_nanos,
             duration_nanos: audit.duration_nanos,
             tick_limited: audit.tick_limited,
+            sees_kernel: audit.sees_kernel,
             frame_pointers: audit.frame_pointers,
             notes: audit.notes.clone(),
         }

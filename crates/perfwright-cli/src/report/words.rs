@@ -80,8 +80,13 @@ fn accounted(capture: &Capture) -> Remark {
 
 fn unseen(capture: &Capture) -> Option<Remark> {
     let share = capture.lost_nanos as f64 / capture.cpu_nanos.max(1) as f64;
+    let mostly = if capture.sees_kernel {
+        ""
+    } else {
+        ", mostly time inside the kernel"
+    };
     let text = format!(
-        "{} CPU-seconds ({}) were measured but not sampled, mostly time inside the kernel: \
+        "{} CPU-seconds ({}) were measured but not sampled{mostly}: \
          they are the [kernel or lost] leaf of their thread.",
         seconds(capture.lost_nanos),
         percent(share)
