@@ -1,6 +1,6 @@
 //! Measures the sampler against known truth and prints tables.
 //!
-//! `cargo run --release -p perfwright-cpu --example truth -- [accounted] [step] [burst] [callers] [cost] [memory]`
+//! `cargo run --release -p perfwright-cpu --example truth -- [accounted] [split] [step] [burst] [callers] [cost] [memory]`
 
 #[cfg(all(
     target_os = "linux",
@@ -33,8 +33,9 @@ mod linux {
 
     pub(crate) fn main() {
         let asked: Vec<String> = std::env::args().skip(1).collect();
-        let sections: [(&str, fn()); 6] = [
+        let sections: [(&str, fn()); 7] = [
             ("accounted", accounted),
+            ("split", split),
             ("step", in_step),
             ("burst", burst),
             ("callers", callers),
@@ -80,6 +81,59 @@ mod linux {
             }
         }
     }
+
+    /// 70 : 20 : 10, from at least 10,000 signals; errors in standard deviations for the effective samples.
+    fn split() {
+        println!("\nwork split 70 : 20 : 10 between three functions");
+        for (engine, hz, threads, seconds) in
+            [(Engine::Perf, 4_999, 1, 4), (Engine::Timer, 999, 2, 25)]
+        {
+            let capture = sample(engine, hz, || {
+                let work = || {
+                    let end = thread_cpu() + Duration::from_secs(seconds);
+                    while thread_cpu() < end {
+                        for _ in 0..10 {
+                            black_box(split_a(70_000));
+                            black_box(split_b(20_000));
+                            black_box(split_c(10_000));
+                        }
+                    }
+                };
+                thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+            });
+            let found =
+                ["split_a", "split_b", "split_c"].map(|name| nanos_in(&capture, name) as f64);
+            let sum: f64 = found.iter().sum();
+            let effective = capture.audit.delivered_effective as f64;
+            let row = found.iter().zip([0.7, 0.2, 0.1]).map(|(found, truth)| {
+                let (share, truth): (f64, f64) = (found / sum, truth);
+                let deviations = (share - truth) / (truth * (1.0 - truth) / effective).sqrt();
+                format!("{:.2} % ({deviations:+.1} sd)", share * 100.0)
+            });
+            println!(
+                "{engine:<6} {}; {} signals, worth {effective}; in none of the three {:.2} %, rootless {:.2} %",
+                row.collect::<Vec<_>>().join("  "),
+                capture.audit.delivered,
+                (1.0 - sum / capture.audit.sampled_nanos as f64) * 100.0,
+                capture.audit.rootless_share().unwrap_or(0.0) * 100.0,
+            );
+        }
+    }
+
+    macro_rules! shares {
+        ($($name:ident = $salt:literal),*) => {$(
+            #[inline(never)]
+            fn $name(rounds: u64) -> u64 {
+                let mut x = black_box(rounds | $salt);
+                for _ in 0..rounds {
+                    x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    x ^= x >> 29;
+                }
+                black_box(x).wrapping_add($salt)
+            }
+        )*};
+    }
+    shares!(split_a = 1, split_b = 3, split_c = 5);
 
     /// Work in step with the tick: wake every n ms, f 2 ms then g 3 ms, truth for f 40 %.
     fn in_step() {
