@@ -33,6 +33,8 @@ enum Bench {
     Cost,
     /// 100,000 distinct stacks to pprof.
     Encode,
+    /// The heap profiler: `benches/heap`, a package of its own, since an allocator is a program's.
+    Heap,
     /// Resident memory of starting the sampler.
     Memory,
     /// What the always-on sampler costs a program.
@@ -51,6 +53,7 @@ fn main() -> Result<()> {
                 Bench::Accounting,
                 Bench::Cost,
                 Bench::Encode,
+                Bench::Heap,
                 Bench::Memory,
                 Bench::Overhead,
                 Bench::Symbolize,
@@ -70,10 +73,20 @@ fn run(bench: Bench) -> Result<()> {
         Bench::Accounting => accounting::run(),
         Bench::Cost => cost::run(),
         Bench::Encode => encode::run(),
+        Bench::Heap => heap(),
         Bench::Memory => memory::run(),
         Bench::Overhead => overhead::run(),
         Bench::Symbolize => symbolize::run(),
     }
+}
+
+fn heap() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/heap/Cargo.toml");
+    let mut command = std::process::Command::new(cargo);
+    command.args(["run", "--release", "--quiet", "--manifest-path", manifest]);
+    anyhow::ensure!(command.status()?.success(), "the heap benches failed");
+    Ok(())
 }
 
 fn run_child(role: &child::Role) -> Result<()> {
