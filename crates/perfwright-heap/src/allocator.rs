@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::thread;
 
-/// An allocator that counts what goes through it, and of which a sampler can take samples.
+/// An allocator that counts what goes through it, and of which a [`Sampler`](crate::Sampler) can take samples.
 ///
 /// Make it the global allocator, around the one you would use without it:
 ///
@@ -24,7 +24,7 @@ use crate::thread;
 ///
 /// **What it costs.** Exact counts are always on: a few loads and stores in the thread's own memory for each
 /// allocation and each free. Sampling adds nothing to that but the samples themselves: on average one stack walk
-/// for each so many bytes allocated, and a lookup when a block is freed
+/// for each [`Options::rate_bytes`](crate::Options::rate_bytes) allocated, and a lookup when a block is freed
 /// that was sampled (or, rarely, looks like it). `cargo bench` of the benches workspace prints the numbers.
 ///
 /// **What is counted.** The bytes asked for, not what the allocator rounds them to. `realloc` counts the new
@@ -87,9 +87,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SampledAlloc<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // As for a free; put back if nothing became of it.
+        let record = thread::before_realloc(block);
         // SAFETY: the caller's contract is the inner allocator's.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        thread::reallocated(layout.size(), moved, new_size);
+        thread::reallocated(layout.size(), moved, new_size, record);
         moved
     }
 }

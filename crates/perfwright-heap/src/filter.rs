@@ -29,12 +29,20 @@ pub(crate) const EVERYTHING: Bits = Bits((&raw const ONES.0).cast::<AtomicU64>()
 pub(crate) const NOTHING: Bits = Bits((&raw const ZEROS.0).cast::<AtomicU64>()).shifted(63);
 
 impl Bits {
+    /// The bits at `words`, which is aligned to a cache line; `1 << log2` of them, at least 64 and never unmapped.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    pub(crate) fn new(words: *const AtomicU64, log2: u32) -> Bits {
+        debug_assert!(words.addr() & MASK == 0 && (6..64).contains(&log2));
+        Bits(words).shifted(64 - log2 as usize)
+    }
+
     const fn shifted(self, shift: usize) -> Bits {
         Bits(self.0.wrapping_byte_add(shift))
     }
 
+    /// False only if the block is no sampled one.
     #[inline(always)]
-    fn may_hold(self, block: *const u8) -> bool {
+    pub(crate) fn may_hold(self, block: u64) -> bool {
         let shift = self.0.addr() & MASK;
         let position = hash(block) >> shift;
         let words = self.0.wrapping_byte_sub(shift);
@@ -45,8 +53,8 @@ impl Bits {
 }
 
 impl Word {
-    pub(crate) const fn everything() -> Word {
-        Word(AtomicPtr::new(EVERYTHING.0.cast_mut()))
+    pub(crate) const fn new(bits: Bits) -> Word {
+        Word(AtomicPtr::new(bits.0.cast_mut()))
     }
 
     pub(crate) fn store(&self, bits: Bits) {
@@ -56,7 +64,12 @@ impl Word {
     /// False only if the block is no sampled one.
     #[inline(always)]
     pub(crate) fn may_hold(&self, block: *const u8) -> bool {
-        Bits(self.0.load(Ordering::Acquire)).may_hold(block)
+        self.load().may_hold(block.addr() as u64)
+    }
+
+    #[inline(always)]
+    pub(crate) fn load(&self) -> Bits {
+        Bits(self.0.load(Ordering::Acquire))
     }
 }
 
@@ -65,6 +78,6 @@ impl Word {
 /// Source: Dietzfelbinger et al., "A reliable randomized algorithm for the closest-pair problem",
 /// J. Algorithms 25 (1997); the factor is 2^64 over the golden ratio.
 #[inline(always)]
-fn hash(block: *const u8) -> u64 {
-    (block.addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+pub(crate) fn hash(block: u64) -> u64 {
+    block.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -20,6 +20,7 @@ pub(crate) fn install() {}
 
 #[cfg(all(target_os = "linux", not(miri)))]
 unsafe extern "C" fn prepare() {
+    crate::hook::hold_for_fork();
     crate::thread::hold_for_fork();
     crate::lock::set_forking(true);
 }
@@ -27,13 +28,21 @@ unsafe extern "C" fn prepare() {
 #[cfg(all(target_os = "linux", not(miri)))]
 unsafe extern "C" fn in_parent() {
     // SAFETY: `prepare` ran on this thread.
-    unsafe { crate::thread::release_in_parent() };
+    unsafe {
+        crate::thread::release_after_fork();
+        crate::hook::release_after_fork();
+    }
     crate::lock::set_forking(false);
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]
 unsafe extern "C" fn in_child() {
+    crate::thread::forget_other_threads();
+    crate::hook::end_in_child();
     // SAFETY: `prepare` ran on the thread that this one is the copy of.
-    unsafe { crate::thread::release_in_child() };
+    unsafe {
+        crate::thread::release_after_fork();
+        crate::hook::release_after_fork();
+    }
     crate::lock::set_forking(false);
 }

@@ -19,8 +19,10 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use crate::draw;
 use crate::filter;
 use crate::fork;
+use crate::hook::{self, Record};
 use crate::lock::Lock;
 use crate::totals::Totals;
 
@@ -50,6 +52,14 @@ pub(crate) struct ThreadState {
     phase: Cell<Phase>,
     reallocations: Cell<u64>,
     observer: Cell<Option<Observer>>,
+    /// Where `allocated_bytes` is at the next sample, drawn with the rate in `config`.
+    sample_at: Cell<u64>,
+    config: Cell<Config>,
+    random: Cell<u64>,
+    /// The how manieth thread this is.
+    ordinal: Cell<u64>,
+    /// Above 0 in the profiler's own work, which is not sampled.
+    inside: Cell<u32>,
     /// What an unlisted thread has added to the ended totals already.
     reported: Cell<Totals>,
 
@@ -66,10 +76,15 @@ thread_local! {
             freed_bytes: AtomicU64::new(0),
             frees: AtomicU64::new(0),
             slow_at: AtomicU64::new(0),
-            filter: filter::Word::everything(),
+            filter: filter::Word::new(filter::EVERYTHING),
             phase: Cell::new(Phase::New),
             reallocations: Cell::new(0),
             observer: Cell::new(None),
+            sample_at: Cell::new(u64::MAX),
+            config: Cell::new(Config::OFF),
+            random: Cell::new(0),
+            ordinal: Cell::new(0),
+            inside: Cell::new(0),
             reported: Cell::new(Totals {
                 allocations: 0,
                 allocated_bytes: 0,
@@ -85,6 +100,7 @@ thread_local! {
 /// The threads that count, and what those that ended had counted.
 struct Threads {
     first: *mut ThreadState,
+    listed: u64,
     ended: Totals,
 }
 
@@ -94,6 +110,7 @@ unsafe impl Send for Threads {}
 
 static THREADS: Lock<Threads> = Lock::new(Threads {
     first: ptr::null_mut(),
+    listed: 0,
     ended: Totals {
         allocations: 0,
         allocated_bytes: 0,
@@ -101,6 +118,33 @@ static THREADS: Lock<Threads> = Lock::new(Threads {
         freed_bytes: 0,
     },
 });
+
+/// What threads that are listed later read.
+static FILTER: filter::Word = filter::Word::new(filter::NOTHING);
+
+/// How to sample: the mean distance in bytes (0: not at all) in the lower 48 bits, above it a number that changes
+/// with each new configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Config(u64);
+
+/// The largest mean distance between samples, in bytes.
+pub(crate) const MAX_RATE: u64 = (1 << 48) - 1;
+
+impl Config {
+    const OFF: Config = Config(0);
+
+    fn rate(self) -> u64 {
+        self.0 & MAX_RATE
+    }
+
+    fn with_rate(self, rate: u64) -> Config {
+        let number = (self.0 >> 48).wrapping_add(1);
+        Config(number << 48 | rate.min(MAX_RATE))
+    }
+}
+
+static CONFIG: AtomicU64 = AtomicU64::new(Config::OFF.0);
+static SEED: AtomicU64 = AtomicU64::new(0);
 
 /// An addition by the only writer.
 #[inline(always)]
@@ -137,10 +181,31 @@ pub(crate) fn freed(block: *mut u8, size: usize) {
     });
 }
 
-/// A block became another, or null: then the old one is as it was.
+/// A block is about to be reallocated: it may not be there any more when this is known. Gives its record, if it
+/// was sampled.
 #[inline(always)]
-pub(crate) fn reallocated(old_size: usize, moved: *mut u8, new_size: usize) {
+pub(crate) fn before_realloc(block: *mut u8) -> Option<Record> {
+    STATE.with(|state| {
+        if state.filter.may_hold(block) {
+            state.take_slowly(block)
+        } else {
+            None
+        }
+    })
+}
+
+/// A block became another, or null: then the old one is as it was. `record` is what [`before_realloc`] gave.
+#[inline(always)]
+pub(crate) fn reallocated(
+    old_size: usize,
+    moved: *mut u8,
+    new_size: usize,
+    record: Option<Record>,
+) {
     if moved.is_null() {
+        if let Some(record) = record {
+            hook::put_back(record);
+        }
         return;
     }
     STATE.with(|state| {
@@ -203,6 +268,38 @@ pub(crate) unsafe fn observe(observer: Option<Observer>) -> Option<Observer> {
     })
 }
 
+/// Samples every `rate` bytes on average from now on, in all threads; 0: none. Threads draw from `seed`.
+pub(crate) fn configure(rate: u64, seed: u64) {
+    SEED.store(seed, Ordering::Relaxed);
+    let threads = THREADS.lock();
+    let config = Config(CONFIG.load(Ordering::SeqCst)).with_rate(rate);
+    CONFIG.store(config.0, Ordering::SeqCst);
+    // After the configuration, so that a thread that overwrites this has seen that (see `arm`).
+    threads.for_each(|state| state.slow_at.store(0, Ordering::SeqCst));
+}
+
+/// All threads read these bits from now on.
+pub(crate) fn publish_filter(bits: filter::Bits) {
+    let threads = THREADS.lock();
+    FILTER.store(bits);
+    threads.for_each(|state| state.filter.store(bits));
+}
+
+/// Runs the profiler's own work: what it allocates is counted and not sampled.
+pub(crate) fn inside<T>(work: impl FnOnce() -> T) -> T {
+    struct Leave;
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            STATE.with(|state| state.inside.set(state.inside.get() - 1));
+        }
+    }
+
+    STATE.with(|state| state.inside.set(state.inside.get() + 1));
+    let _leave = Leave;
+    work()
+}
+
 /// The sums over all threads.
 pub(crate) fn totals() -> Totals {
     let threads = THREADS.lock();
@@ -260,19 +357,34 @@ impl ThreadState {
 
     #[cold]
     #[inline(never)]
-    fn allocated_slowly(&self, _block: *mut u8, size: usize, event: Event) {
+    fn allocated_slowly(&self, block: *mut u8, size: usize, event: Event) {
         self.settle();
         if let Some(observer) = self.observer.get() {
             // SAFETY: `observe`'s contract.
             unsafe { (observer.call)(observer.data, event, size) };
+        }
+        if self.allocated_bytes.load(Ordering::Relaxed) >= self.sample_at.get() {
+            let rate = self.config.get().rate();
+            self.draw();
+            if size > 0 && self.inside.get() == 0 {
+                hook::sampled(block, size, rate);
+            }
         }
         self.arm();
     }
 
     #[cold]
     #[inline(never)]
-    fn freed_slowly(&self, _block: *mut u8) {
+    fn freed_slowly(&self, block: *mut u8) {
         self.settle();
+        hook::take(block);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self, block: *mut u8) -> Option<Record> {
+        self.settle();
+        hook::take(block)
     }
 
     /// Lists a new thread, and adds up what an unlisted one counted.
@@ -282,7 +394,9 @@ impl ThreadState {
             if end::will_call(self) {
                 let mut threads = THREADS.lock();
                 threads.insert(self);
-                self.filter.store(filter::NOTHING);
+                threads.listed += 1;
+                self.ordinal.set(threads.listed);
+                self.filter.store(FILTER.load());
                 self.phase.set(Phase::Listed);
                 drop(threads);
                 fork::install();
@@ -295,11 +409,37 @@ impl ThreadState {
         }
     }
 
-    /// Decides when the slow path is next.
+    /// The next sample is an exponential distance from here. What was allocated since the last draw had its
+    /// chance, so a draw may be made at any time without favouring any allocation.
+    fn draw(&self) {
+        let rate = self.config.get().rate();
+        let here = self.allocated_bytes.load(Ordering::Relaxed);
+        let mut random = self.random.get();
+        self.sample_at.set(match rate {
+            0 => u64::MAX,
+            _ => here.saturating_add(draw::distance(&mut random, rate)),
+        });
+        self.random.set(random);
+    }
+
+    /// Takes over a new configuration, and decides when the slow path is next.
     fn arm(&self) {
-        let every_time = self.observer.get().is_some() || self.phase.get() != Phase::Listed;
-        self.slow_at
-            .store(if every_time { 0 } else { u64::MAX }, Ordering::Relaxed);
+        loop {
+            let config = Config(CONFIG.load(Ordering::SeqCst));
+            if config != self.config.replace(config) {
+                let mut seed = SEED.load(Ordering::Relaxed) ^ config.0;
+                self.random
+                    .set(draw::next(&mut seed).wrapping_mul(2 * self.ordinal.get() + 1));
+                self.draw();
+            }
+            let every_time = self.observer.get().is_some() || self.phase.get() != Phase::Listed;
+            let next = if every_time { 0 } else { self.sample_at.get() };
+            self.slow_at.store(next, Ordering::SeqCst);
+            // `configure` may have written its 0 before this store: then its configuration is there to see.
+            if CONFIG.load(Ordering::SeqCst) == config.0 {
+                return;
+            }
+        }
     }
 
     /// Adds what was counted since the last time to the totals of ended threads.
@@ -393,21 +533,18 @@ pub(crate) fn hold_for_fork() {
     THREADS.hold_for_fork();
 }
 
-/// Gives it back in the parent.
+/// Gives it back, in the parent or in the child.
 ///
 /// # Safety
-/// This thread took it with [`hold_for_fork`].
-pub(crate) unsafe fn release_in_parent() {
+/// This thread took it with [`hold_for_fork`], or is the child's copy of the one that did.
+pub(crate) unsafe fn release_after_fork() {
     // SAFETY: the caller's contract.
     unsafe { THREADS.release_after_fork() };
 }
 
-/// Gives it back in the child. Only the calling thread lives on there: the others count as ended. Their storage
-/// is still mapped (the C library keeps it for new threads).
-///
-/// # Safety
-/// This thread is the child's copy of the one that took it with [`hold_for_fork`].
-pub(crate) unsafe fn release_in_child() {
+/// In a forked child only the calling thread lives on: the others count as ended. Their storage is still mapped
+/// (the C library keeps it for new threads). Call it with the locks held.
+pub(crate) fn forget_other_threads() {
     STATE.with(|own| {
         let mut threads = THREADS.lock();
         let mut ended = threads.ended;
@@ -422,6 +559,4 @@ pub(crate) unsafe fn release_in_child() {
             threads.insert(own);
         }
     });
-    // SAFETY: the caller's contract.
-    unsafe { THREADS.release_after_fork() };
 }

@@ -16,6 +16,43 @@ pub struct Regs {
 }
 
 impl Regs {
+    /// The registers here and now: `pc` is in the function that this is inlined into. They describe its frame as
+    /// long as it has not returned.
+    #[must_use]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "it is about the frame of the caller")]
+    pub fn current() -> Regs {
+        let (pc, sp, fp): (u64, u64, u64);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: reads registers.
+        unsafe {
+            std::arch::asm!(
+                "lea {}, [rip]",
+                "mov {}, rsp",
+                "mov {}, rbp",
+                out(reg) pc,
+                out(reg) sp,
+                out(reg) fp,
+                options(nostack, preserves_flags, nomem),
+            );
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: reads registers.
+        unsafe {
+            std::arch::asm!(
+                "adr {}, .",
+                "mov {}, sp",
+                "mov {}, x29",
+                out(reg) pc,
+                out(reg) sp,
+                out(reg) fp,
+                options(nostack, preserves_flags, nomem),
+            );
+        }
+        // A function that goes on to walk calls others, so it has saved its link register.
+        Regs { pc, sp, fp, lr: 0 }
+    }
+
     /// Reads the interrupted registers from the third argument of an `SA_SIGINFO` handler.
     /// Async-signal-safe.
     ///

@@ -1,0 +1,17 @@
+//! Sampling: what needs stacks to be walked.
+//!
+//! From below: [`arena`] gives memory beside the heap; [`live`], [`counted`] and [`sites`] keep tables in it, each
+//! without locks or system calls; [`books`] makes accounts of them, with [`history`] for what grows; [`hook`] is
+//! where the allocator comes in, with stacks from [`stacks`]; [`session`] is one run of the profiler, from start
+//! to stop, and [`render`] makes profiles of it.
+
+mod arena;
+mod books;
+mod counted;
+mod history;
+pub(crate) mod hook;
+mod live;
+mod render;
+pub(crate) mod session;
+mod sites;
+mod stacks;
