@@ -9,7 +9,8 @@ use std::time::Duration;
 use perfwright_cpu::Options;
 
 use crate::control::{
-    CaptureOrder, Hello, LINE_BYTES_MAX, Order, Reply, SOCKET_VARIABLE, SocketPath, VERSION,
+    CaptureOrder, HeapOrder, Hello, LINE_BYTES_MAX, Order, Reply, SOCKET_VARIABLE, SocketPath,
+    VERSION,
 };
 use crate::recorder::Recorder;
 
@@ -50,6 +51,7 @@ impl Agent {
             version: VERSION,
             pid: std::process::id(),
             exe: std::env::current_exe().unwrap_or_default(),
+            heap: agent.can_sample_heap(),
         }))?;
         agent.obey_next()?;
         agent.stream.get_ref().set_read_timeout(None)?;
@@ -87,7 +89,13 @@ impl Agent {
         }
         let order = Order::parse(&String::from_utf8_lossy(&line));
         let reply = match order {
-            Ok(Order::Go) => return Ok(()),
+            Ok(Order::Go(heap)) => {
+                if let Some(Err(error)) = heap.map(|order| self.sample_heap(&order)) {
+                    // It is said again when the capture is ordered.
+                    eprintln!("perfwright: failed to {error}");
+                }
+                return Ok(());
+            }
             Ok(Order::Start(order)) => self.start(&order),
             Ok(Order::Stop) => self.recorder.end().map(|()| Reply::Ok { engine: None }),
             Err(error) => Err(error.to_string()),
@@ -101,10 +109,33 @@ impl Agent {
             .mode(order.mode.parse().map_err(|error| format!("{error}"))?)
             .frequency_hz(order.frequency_hz)
             .max_memory_bytes(CAPTURE_MEMORY_BYTES_MAX);
-        let engine = self.recorder.begin(options, &order.out)?;
+        let engine = self
+            .recorder
+            .begin(options, &order.out, order.heap.as_ref())?;
         Ok(Reply::Ok {
             engine: Some(engine.to_string()),
         })
+    }
+
+    #[cfg(feature = "heap")]
+    fn can_sample_heap(&self) -> bool {
+        self.recorder.memory.is_possible()
+    }
+
+    /// From now on, to know what is allocated before the capture and lives in it.
+    #[cfg(feature = "heap")]
+    fn sample_heap(&self, order: &HeapOrder) -> Result<(), String> {
+        self.recorder.memory.start(Some(order))
+    }
+
+    #[cfg(not(feature = "heap"))]
+    fn can_sample_heap(&self) -> bool {
+        false
+    }
+
+    #[cfg(not(feature = "heap"))]
+    fn sample_heap(&self, _: &HeapOrder) -> Result<(), String> {
+        Err("sample the heap: the program's perfwright has no feature `heap`".into())
     }
 
     fn send(&mut self, reply: &Reply) -> io::Result<()> {

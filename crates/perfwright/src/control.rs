@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! process                                     command
-//!   hello version=1 pid=4711 exe=/srv/shop  ->
+//!   hello version=1 pid=4711 exe=/srv/shop heap=1
+//!                                           ->
 //!                                           <-  go                     carry on, no capture yet
 //!                                           <-  start engine=auto mode=cpu frequency=999 out=/run/raw.pb.gz
 //!   ok engine=perf                          ->
@@ -24,6 +25,10 @@
 //! - `out` comes with `start`, not with `stop`: a program that ends first (main returns, or
 //!   `std::process::exit`) writes what was captured there by itself, and the command finds it after
 //!   the connection closes. The file is written beside its name and renamed, so it is whole or absent.
+//! - `heap=1` says that the program's allocator can be sampled. Then `go` and `start` may carry `heap_rate` (bytes
+//!   between samples, on average), `heap_epoch` (milliseconds) and `heap_out`, a folder. The heap is sampled
+//!   from the first of these orders on, to know what was allocated before the capture and lives in it; the
+//!   files that the folder gets when the capture ends are named in [`heap_files`].
 //! - The profile in `out` is raw: addresses and mappings, no function names. Symbolizing is the
 //!   command's work, so that the process stays small.
 //! - While a commanded capture runs the always-on sampler is paused, for a process can be sampled only
@@ -67,13 +72,15 @@ pub struct Hello {
     pub pid: u32,
     /// Its executable; empty when unknown.
     pub exe: PathBuf,
+    /// Whether its allocator can be sampled.
+    pub heap: bool,
 }
 
 /// What the command says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Carry on; a capture may be ordered later.
-    Go,
+    /// Carry on; a capture may be ordered later. The heap is to be sampled from now on.
+    Go(Option<HeapOrder>),
     /// Begin to capture.
     Start(CaptureOrder),
     /// End the capture and write it.
@@ -91,6 +98,29 @@ pub struct CaptureOrder {
     pub frequency_hz: u32,
     /// Where the raw profile goes, when the capture ends in whatever way.
     pub out: PathBuf,
+    /// What of the heap.
+    pub heap: Option<HeapOrder>,
+}
+
+/// The heap's part of a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeapOrder {
+    /// The mean distance between samples in bytes.
+    pub rate_bytes: u64,
+    /// The unit of age in which leaks are looked for, in milliseconds.
+    pub epoch_millis: u32,
+    /// The folder that [`heap_files`] go to.
+    pub out: PathBuf,
+}
+
+/// The names of the raw files that a capture of the heap gives.
+pub mod heap_files {
+    /// Allocated during the capture, and in use at its end. The memory timeline is in its comments.
+    pub const HEAP: &str = "heap.pb.gz";
+    /// In use when most was; absent if nothing was sampled.
+    pub const PEAK: &str = "peak.pb.gz";
+    /// Sites that look like leaks, with how they grow.
+    pub const SUSPECTS: &str = "suspects.pb.gz";
 }
 
 /// A line that is none of the protocol's.
@@ -117,6 +147,7 @@ impl Reply {
                     ("version", hello.version.to_string().as_bytes()),
                     ("pid", hello.pid.to_string().as_bytes()),
                     ("exe", hello.exe.as_os_str().as_encoded_bytes()),
+                    ("heap", if hello.heap { b"1" } else { b"0" }),
                 ],
             ),
             Reply::Ok { engine: None } => line("ok", &[]),
@@ -135,6 +166,7 @@ impl Reply {
                 version: fields.number("version")?,
                 pid: fields.number("pid")?,
                 exe: fields.path("exe").unwrap_or_default(),
+                heap: fields.text("heap").is_ok_and(|heap| heap == "1"),
             })),
             "ok" => Ok(Reply::Ok {
                 engine: fields.text("engine").ok(),
@@ -151,9 +183,9 @@ impl Order {
     /// The line, with its newline.
     pub fn to_line(&self) -> String {
         match self {
-            Order::Go => line("go", &[]),
+            Order::Go(heap) => heap_order("go", &[], heap.as_ref()),
             Order::Stop => line("stop", &[]),
-            Order::Start(order) => line(
+            Order::Start(order) => heap_order(
                 "start",
                 &[
                     ("engine", order.engine.as_bytes()),
@@ -161,6 +193,7 @@ impl Order {
                     ("frequency", order.frequency_hz.to_string().as_bytes()),
                     ("out", order.out.as_os_str().as_encoded_bytes()),
                 ],
+                order.heap.as_ref(),
             ),
         }
     }
@@ -169,13 +202,14 @@ impl Order {
     pub fn parse(text: &str) -> Result<Order, ProtocolError> {
         let fields = Fields::parse(text)?;
         match fields.word {
-            "go" => Ok(Order::Go),
+            "go" => Ok(Order::Go(fields.heap_order()?)),
             "stop" => Ok(Order::Stop),
             "start" => Ok(Order::Start(CaptureOrder {
                 engine: fields.text("engine")?,
                 mode: fields.text("mode")?,
                 frequency_hz: fields.number("frequency")?,
                 out: fields.path("out")?,
+                heap: fields.heap_order()?,
             })),
             word => Err(problem(format!("`{word}` is no order"))),
         }
@@ -214,7 +248,18 @@ impl<'a> Fields<'a> {
         String::from_utf8(self.bytes(key)?).map_err(|_| problem(format!("`{key}` is not UTF-8")))
     }
 
-    fn number(&self, key: &str) -> Result<u32, ProtocolError> {
+    fn heap_order(&self) -> Result<Option<HeapOrder>, ProtocolError> {
+        if !self.pairs.iter().any(|(key, _)| *key == "heap_rate") {
+            return Ok(None);
+        }
+        Ok(Some(HeapOrder {
+            rate_bytes: self.number("heap_rate")?,
+            epoch_millis: self.number("heap_epoch")?,
+            out: self.path("heap_out")?,
+        }))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, ProtocolError> {
         self.text(key)?
             .parse()
             .map_err(|_| problem(format!("`{key}` is no whole number")))
@@ -241,6 +286,23 @@ fn line(word: &str, pairs: &[(&str, &[u8])]) -> String {
     }
     line.push('\n');
     line
+}
+
+/// A line of an order that may carry one for the heap.
+fn heap_order(word: &str, pairs: &[(&str, &[u8])], heap: Option<&HeapOrder>) -> String {
+    let Some(heap) = heap else {
+        return line(word, pairs);
+    };
+    let (rate, epoch) = (heap.rate_bytes.to_string(), heap.epoch_millis.to_string());
+    let pairs = [
+        pairs,
+        &[
+            ("heap_rate", rate.as_bytes()),
+            ("heap_epoch", epoch.as_bytes()),
+            ("heap_out", heap.out.as_os_str().as_encoded_bytes()),
+        ],
+    ];
+    line(word, &pairs.concat())
 }
 
 fn encode(bytes: &[u8], out: &mut String) {
@@ -326,12 +388,23 @@ mod tests {
             mode: "cpu".into(),
             frequency_hz: 999,
             out: "/runs/a b=c%d\n/raw.pb.gz".into(),
+            heap: None,
         });
+        let heap = HeapOrder {
+            rate_bytes: 1 << 40,
+            epoch_millis: 500,
+            out: "/runs/x".into(),
+        };
         assert_eq!(
             start.to_line(),
             "start engine=perf mode=cpu frequency=999 out=/runs/a%20b%3Dc%25d%0A/raw.pb.gz\n"
         );
-        for order in [Order::Go, Order::Stop, start] {
+        let go = Order::Go(Some(heap));
+        assert_eq!(
+            go.to_line(),
+            "go heap_rate=1099511627776 heap_epoch=500 heap_out=/runs/x\n"
+        );
+        for order in [Order::Go(None), go, Order::Stop, start] {
             assert_eq!(Order::parse(&order.to_line()), Ok(order));
         }
         let replies = [
@@ -339,6 +412,7 @@ mod tests {
                 version: 1,
                 pid: 4711,
                 exe: "/srv/schön".into(),
+                heap: true,
             }),
             Reply::Ok { engine: None },
             Reply::Ok {
@@ -361,8 +435,12 @@ mod tests {
             version: 1,
             pid: 1,
             exe,
+            heap: false,
         });
-        assert_eq!(hello.to_line(), "hello version=1 pid=1 exe=/a/%FF%FE\n");
+        assert_eq!(
+            hello.to_line(),
+            "hello version=1 pid=1 exe=/a/%FF%FE heap=0\n"
+        );
         assert_eq!(Reply::parse(&hello.to_line()), Ok(hello));
     }
 
@@ -386,6 +464,7 @@ mod tests {
                 "`engine` is not UTF-8",
             ),
             ("stop now", "`now` has no `=`"),
+            ("go heap_rate=1", "`go` without `heap_epoch`"),
         ];
         for (text, reason) in refusals {
             let error = Order::parse(text).unwrap_err().to_string();

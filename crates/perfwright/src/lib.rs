@@ -52,6 +52,11 @@ pub mod control;
 mod exit;
 #[cfg(feature = "heap")]
 pub mod heap;
+#[cfg(all(feature = "heap", unix))]
+mod memory;
+#[cfg(feature = "heap")]
+#[doc(hidden)]
+pub mod moment;
 mod output;
 mod profiler;
 mod recorder;

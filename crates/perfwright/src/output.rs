@@ -49,27 +49,42 @@ impl std::error::Error for WriteError {
 pub(crate) fn write_capture(capture: Capture, folder: &Path) -> Result<(), WriteError> {
     let mut profile = capture.profile;
     resolve(&mut profile);
+    write_profile(&profile, folder, "cpu")
+}
+
+/// Writes `NAME.pb.gz`, `NAME.folded` and, with the feature, `NAME.svg`.
+fn write_profile(profile: &Profile, folder: &Path, name: &str) -> Result<(), WriteError> {
     fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
-    write_beside(&folder.join("cpu.pb.gz"), |file| {
-        pprof::write_gzip(&profile, file)
-    })?;
+    let path = |extension: &str| folder.join(format!("{name}.{extension}"));
+    write_beside(&path("pb.gz"), |file| pprof::write_gzip(profile, file))?;
     let sample_type = profile.meta.default_sample_type.unwrap_or(0);
-    write_beside(&folder.join("cpu.folded"), |file| {
-        folded::write(&profile, sample_type, file)
+    write_beside(&path("folded"), |file| {
+        folded::write(profile, sample_type, file)
     })?;
     #[cfg(feature = "flamegraph")]
-    write_beside(&folder.join("cpu.svg"), |file| {
+    write_beside(&path("svg"), |file| {
         let options = perfwright_flamegraph::Options::default();
-        perfwright_flamegraph::write_svg(&profile, &options, file)
+        perfwright_flamegraph::write_svg(profile, &options, file)
             .map(drop)
             .map_err(io::Error::other)
     })?;
     Ok(())
 }
 
+/// Writes a capture of the heap for people and their tools, with names.
+#[cfg(feature = "heap")]
+pub(crate) fn write_heap(
+    capture: perfwright_heap::Capture,
+    folder: &Path,
+) -> Result<(), WriteError> {
+    let mut profile = capture.profile;
+    resolve(&mut profile);
+    write_profile(&profile, folder, "heap")
+}
+
 /// Writes a capture as it is: addresses and mappings, for a command that resolves them elsewhere.
-pub(crate) fn write_raw(capture: &Capture, path: &Path) -> Result<(), WriteError> {
-    write_beside(path, |file| pprof::write_gzip(&capture.profile, file))
+pub(crate) fn write_raw(profile: &Profile, path: &Path) -> Result<(), WriteError> {
+    write_beside(path, |file| pprof::write_gzip(profile, file))
 }
 
 #[cfg(feature = "symbolize")]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use perfwright_cpu::{Capture, Engine, Mode, Options, StartError};
 
+#[cfg(all(feature = "heap", unix))]
+use crate::memory::{Memory, MemoryOptions};
 use crate::output::{self, WriteError};
 use crate::recorder::Recorder;
 
@@ -38,6 +40,8 @@ pub struct Profiler {
 #[must_use = "a builder does nothing until `start`"]
 pub struct Builder {
     options: Options,
+    #[cfg(all(feature = "heap", unix))]
+    memory: MemoryOptions,
     controllable: bool,
 }
 
@@ -58,6 +62,11 @@ impl Profiler {
     pub fn builder() -> Builder {
         Builder {
             options: always_on_options(),
+            #[cfg(all(feature = "heap", unix))]
+            memory: MemoryOptions {
+                heap: Some(perfwright_heap::Options::new()),
+                dump: None,
+            },
             controllable: true,
         }
     }
@@ -74,8 +83,35 @@ impl Profiler {
         self.recorder.take()
     }
 
+    /// What was allocated since the start, and what of that is in use: `None` unless the global allocator is
+    /// [`SampledAlloc`](crate::heap::SampledAlloc). The profile holds addresses; [`Profiler::write`] resolves them.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn heap(&self) -> Option<perfwright_heap::Capture> {
+        Some(self.recorder.memory.sampler()?.snapshot())
+    }
+
+    /// What was in use when most was.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn heap_peak(&self) -> Option<perfwright_heap::Capture> {
+        self.recorder.memory.sampler()?.peak()
+    }
+
+    /// Places in the program whose allocations look like leaks, the worst first.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn heap_suspects(&self) -> Option<perfwright_heap::Suspects> {
+        Some(self.recorder.memory.sampler()?.suspects())
+    }
+
+    /// The process's memory since the start, read once a second and kept in bounded space; empty while the heap
+    /// is not sampled.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn memory(&self) -> Vec<perfwright_heap::Point> {
+        self.recorder.memory.points()
+    }
+
     /// Writes a snapshot into `folder`, which is made if absent: `cpu.pb.gz` (pprof), `cpu.folded`, and
-    /// `cpu.svg` with the feature `flamegraph`. Each file appears complete or not at all.
+    /// `cpu.svg` with the feature `flamegraph`; if the heap is sampled `heap.pb.gz` and so on too. Each file
+    /// appears complete or not at all.
     ///
     /// Resolving names takes CPU time and memory for a moment; do it off the request path.
     ///
@@ -88,7 +124,12 @@ impl Profiler {
                 .clone()
                 .unwrap_or_else(|| "nothing is sampled now".to_owned()),
         })?;
-        output::write_capture(capture, folder.as_ref())
+        output::write_capture(capture, folder.as_ref())?;
+        #[cfg(all(feature = "heap", unix))]
+        if let Some(heap) = self.heap() {
+            output::write_heap(heap, folder.as_ref())?;
+        }
+        Ok(())
     }
 
     /// Whether it samples.
@@ -134,6 +175,33 @@ impl Builder {
         self
     }
 
+    /// How to sample the heap; every 512 KiB on average by default. It is sampled if the program's global
+    /// allocator is [`SampledAlloc`](crate::heap::SampledAlloc).
+    #[cfg(all(feature = "heap", unix))]
+    pub fn heap(mut self, options: perfwright_heap::Options) -> Builder {
+        self.memory.heap = Some(options);
+        self
+    }
+
+    /// Not to sample the heap.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn without_heap(mut self) -> Builder {
+        self.memory.heap = None;
+        self
+    }
+
+    /// Writes a heap profile into a folder of its own in `folder` when memory passes a threshold, and says so on
+    /// standard error: what an operator wants to find after the process was killed.
+    #[cfg(all(feature = "heap", unix))]
+    pub fn dump_heap(
+        mut self,
+        when: perfwright_heap::WatchOptions,
+        folder: impl Into<std::path::PathBuf>,
+    ) -> Builder {
+        self.memory.dump = Some((when, folder.into()));
+        self
+    }
+
     /// Whether `cargo perfwright profile` may take captures of this program when it started it; yes by
     /// default. It can only with the environment variable that it sets.
     pub fn controllable(mut self, controllable: bool) -> Builder {
@@ -166,12 +234,20 @@ impl Builder {
     }
 
     fn launch(self) -> (Arc<Recorder>, Result<(), StartError>) {
-        let recorder = Arc::new(Recorder::new(self.options));
+        let recorder = Arc::new(Recorder::new(
+            self.options,
+            #[cfg(all(feature = "heap", unix))]
+            Memory::new(self.memory),
+        ));
         #[cfg(unix)]
         if self.controllable && crate::agent::attach(&recorder) {
             return (recorder, Ok(()));
         }
         let started = recorder.start_always_on();
+        #[cfg(all(feature = "heap", unix))]
+        if let Err(error) = recorder.memory.start_always_on() {
+            eprintln!("perfwright: failed to {error}; the program goes on without heap profiles");
+        }
         (recorder, started)
     }
 }

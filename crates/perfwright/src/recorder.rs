@@ -20,7 +20,15 @@ use std::time::{Duration, Instant};
 
 use perfwright_cpu::{Capture, Engine, Options, Sampler, StartError};
 
+#[cfg(all(feature = "heap", unix))]
+use crate::memory::Memory;
 use crate::output::{WriteError, write_raw};
+
+#[cfg(unix)]
+use crate::control::HeapOrder;
+/// Elsewhere there is nobody to give one.
+#[cfg(not(unix))]
+type HeapOrder = std::convert::Infallible;
 
 /// How long a process that exits waits for another thread that is just writing the profile.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
@@ -28,6 +36,9 @@ const EXIT_WAIT: Duration = Duration::from_secs(5);
 /// The sampler and its state; shared by the profiler, the control thread and the exit hook.
 pub(crate) struct Recorder {
     always_on: Options,
+    /// The heap beside the CPU; it keeps its own state.
+    #[cfg(all(feature = "heap", unix))]
+    pub(crate) memory: std::sync::Arc<Memory>,
     phase: Mutex<Phase>,
 }
 
@@ -40,9 +51,14 @@ enum Phase {
 
 impl Recorder {
     /// A recorder that samples nothing yet.
-    pub(crate) fn new(always_on: Options) -> Recorder {
+    pub(crate) fn new(
+        always_on: Options,
+        #[cfg(all(feature = "heap", unix))] memory: std::sync::Arc<Memory>,
+    ) -> Recorder {
         Recorder {
             always_on,
+            #[cfg(all(feature = "heap", unix))]
+            memory,
             phase: Mutex::new(Phase::Off),
         }
     }
@@ -61,7 +77,12 @@ impl Recorder {
         not(unix),
         expect(dead_code, reason = "the control thread is Unix only")
     )]
-    pub(crate) fn begin(&self, options: Options, out: &Path) -> Result<Engine, String> {
+    pub(crate) fn begin(
+        &self,
+        options: Options,
+        out: &Path,
+        heap: Option<&HeapOrder>,
+    ) -> Result<Engine, String> {
         let mut phase = self.lock();
         match *phase {
             Phase::Closed => {
@@ -69,6 +90,9 @@ impl Recorder {
             }
             Phase::Commanded { .. } => return Err("start a capture: one is already running".into()),
             Phase::Off | Phase::AlwaysOn(_) => {}
+        }
+        if let Some(heap) = heap {
+            self.begin_heap(heap)?;
         }
         // The sampler in it stops here: two at once are an error.
         *phase = Phase::Off;
@@ -82,10 +106,22 @@ impl Recorder {
                 Ok(engine)
             }
             Err(error) => {
+                #[cfg(all(feature = "heap", unix))]
+                self.memory.abandon();
                 *phase = self.resumed();
                 Err(error.to_string())
             }
         }
+    }
+
+    #[cfg(all(feature = "heap", unix))]
+    fn begin_heap(&self, order: &HeapOrder) -> Result<(), String> {
+        self.memory.begin(order)
+    }
+
+    #[cfg(not(all(feature = "heap", unix)))]
+    fn begin_heap(&self, _: &HeapOrder) -> Result<(), String> {
+        Err("sample the heap: the program's perfwright has no feature `heap`".into())
     }
 
     /// Ends the commanded capture and writes it.
@@ -99,6 +135,8 @@ impl Recorder {
             return Err("stop the capture: none is running".into());
         }
         let written = finish(mem::replace(&mut *phase, Phase::Off));
+        #[cfg(all(feature = "heap", unix))]
+        let written = written.and(self.memory.end());
         *phase = self.resumed();
         written.map_err(|error| error.to_string())
     }
@@ -112,6 +150,8 @@ impl Recorder {
         let mut phase = self.lock();
         if matches!(*phase, Phase::Commanded { .. }) {
             *phase = Phase::Off;
+            #[cfg(all(feature = "heap", unix))]
+            self.memory.abandon();
             *phase = self.resumed();
         }
     }
@@ -121,6 +161,8 @@ impl Recorder {
         let mut phase = self.lock();
         // The command misses the file and says so; there is nobody else to tell.
         let _ = finish(mem::replace(&mut *phase, Phase::Closed));
+        #[cfg(all(feature = "heap", unix))]
+        let _ = self.memory.close();
     }
 
     /// [`Recorder::close`] for the exit hook: gives up rather than wait for a lock that its own thread
@@ -134,6 +176,8 @@ impl Recorder {
                 Err(TryLockError::Poisoned(_)) => return,
                 Ok(mut phase) => {
                     let _ = finish(mem::replace(&mut *phase, Phase::Closed));
+                    #[cfg(all(feature = "heap", unix))]
+                    let _ = self.memory.close();
                     return;
                 }
             }
@@ -178,7 +222,7 @@ impl Recorder {
 
 fn finish(phase: Phase) -> Result<(), WriteError> {
     match phase {
-        Phase::Commanded { sampler, out } => write_raw(&sampler.stop(), &out),
+        Phase::Commanded { sampler, out } => write_raw(&sampler.stop().profile, &out),
         Phase::Off | Phase::AlwaysOn(_) | Phase::Closed => Ok(()),
     }
 }

@@ -152,10 +152,11 @@ fn a_command_takes_a_capture_and_the_program_goes_on() {
         Reply::Hello(Hello {
             version: VERSION,
             pid: child.id(),
-            exe
+            exe,
+            heap: false,
         })
     );
-    order(&Order::Go);
+    order(&Order::Go(None));
     order(&Order::Stop);
     assert!(matches!(reply(), Reply::Error { message } if message.contains("none is running")));
     order(&start("fast"));
@@ -187,5 +188,6 @@ fn capture_order(engine: &str, out: &Path) -> CaptureOrder {
         mode: "cpu".to_owned(),
         frequency_hz: 499,
         out,
+        heap: None,
     }
 }

@@ -51,6 +51,17 @@ pub struct ProfileArgs {
     #[arg(long, value_enum, default_value_t = ModeChoice::Cpu)]
     pub mode: ModeChoice,
 
+    /// Profile the heap too, or fail. By default it is profiled if the program's global allocator
+    /// is perfwright's `SampledAlloc`
+    #[arg(long, overrides_with = "no_heap")]
+    pub heap: bool,
+    /// Do not profile the heap
+    #[arg(long)]
+    pub no_heap: bool,
+    /// Bytes between heap samples, on average; fewer see more and cost more
+    #[arg(long, value_name = "BYTES", default_value = "64k", value_parser = parse_bytes)]
+    pub heap_rate: u64,
+
     /// Start no load: capture what the program does by itself
     #[arg(long)]
     pub no_load: bool,
@@ -111,6 +122,14 @@ impl ProfileArgs {
     }
 }
 
+impl ProfileArgs {
+    /// The unit of age of blocks on the heap: a sixteenth of the capture, as growth is judged from so many, but
+    /// not below a tenth of a second nor above a whole one.
+    pub(crate) fn heap_epoch(&self) -> Duration {
+        (self.seconds / 16).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    }
+}
+
 impl EngineChoice {
     /// As the sampler calls it.
     pub(crate) fn wire_name(self) -> &'static str {
@@ -145,6 +164,24 @@ fn parse_frequency(text: &str) -> Result<u32, String> {
             Err(format!("more than can be had: at most {MAX_FREQUENCY_HZ}"))
         }
         hertz => Ok(hertz),
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        _ => return Err("not a number of bytes: write it as 65536, 64k or 1m".to_owned()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a number of bytes: write it as 65536, 64k or 1m".to_owned())?;
+    match number.checked_mul(unit) {
+        Some(bytes @ 1..=0x1_0000_0000_0000) => Ok(bytes),
+        Some(0) => Err("0 bytes between samples would sample without end".to_owned()),
+        _ => Err("more than can be had: at most 2^48 bytes".to_owned()),
     }
 }
 
@@ -194,6 +231,12 @@ mod tests {
         assert_eq!(parse_seconds("2.5"), Ok(Duration::from_millis(2_500)));
         for text in ["0", "-1", "nan", "inf", "1e9", "ten"] {
             assert!(parse_seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_bytes("65536"), Ok(65_536));
+        assert_eq!(parse_bytes("64k"), Ok(65_536));
+        assert_eq!(parse_bytes("1MiB"), Ok(1 << 20));
+        for text in ["", "k", "0", "-1", "1.5m", "64q", "18446744073709551615k"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
 }

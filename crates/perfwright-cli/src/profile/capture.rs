@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use perfwright::control::{CaptureOrder, Order};
+use perfwright::control::{CaptureOrder, HeapOrder, Order};
 use tokio::time::{sleep, timeout};
 
 use super::args::ProfileArgs;
@@ -39,6 +39,8 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Captured {
     /// The raw profile.
     pub(crate) raw: PathBuf,
+    /// The folder of the heap's raw profiles; `None` if it was not sampled.
+    pub(crate) raw_heap: Option<PathBuf>,
     /// The arguments that the program got.
     pub(crate) program_args: Vec<String>,
     pub(crate) started: SystemTime,
@@ -85,6 +87,7 @@ struct Running {
     /// The load and where it goes, when there is one.
     load: Option<(Mix, SocketAddr)>,
     raw: PathBuf,
+    heap: Option<HeapOrder>,
 }
 
 impl Running {
@@ -109,16 +112,18 @@ impl Running {
         .await?;
         let mix = job.plan.mix.clone().filter(|_| !job.args.no_load);
         let raw = job.folder.join("raw.pb.gz");
+        let heap = heap_order(job, &session)?;
         let mut running = Running {
             process,
             session,
             program_args,
             load: mix.zip(addr),
             raw,
+            heap,
         };
         if let Some((_, addr)) = &running.load {
             let addr = *addr;
-            running.session.go().await?;
+            running.session.go(running.heap.clone()).await?;
             let ready = ready(addr, job.plan.ready.as_deref());
             let rest = limit.saturating_sub(begin.elapsed());
             until(
@@ -163,6 +168,7 @@ impl Running {
         saved?;
         Ok(Captured {
             raw: self.raw,
+            raw_heap: self.heap.map(|heap| heap.out),
             program_args: self.program_args,
             started,
             duration,
@@ -188,6 +194,7 @@ impl Running {
             mode: job.args.mode.wire_name().to_owned(),
             frequency_hz: job.args.frequency_hz(),
             out: self.raw.clone(),
+            heap: self.heap.clone(),
         });
         let engine = tokio::select! {
             engine = self.session.order(&order) => engine,
@@ -335,6 +342,32 @@ fn died(
     let status = status.map_or_else(|error| error.to_string(), words);
     let words = process.last_words();
     anyhow::anyhow!("profile {}: it ended ({status}) {when}{words}", job.name)
+}
+
+/// What of the heap: nothing if the program's allocator can't be sampled, or the user does not want it.
+fn heap_order(job: &Job<'_>, session: &Session) -> Result<Option<HeapOrder>> {
+    if job.args.no_heap {
+        return Ok(None);
+    }
+    if !session.can_sample_heap() {
+        if job.args.heap {
+            bail!(
+                "profile the heap of {}: its global allocator is not perfwright's; put this into its main file: \
+                 #[global_allocator] static ALLOC: perfwright::heap::SampledAlloc = \
+                 perfwright::heap::SampledAlloc::system();",
+                job.name
+            );
+        }
+        return Ok(None);
+    }
+    let out = job.folder.join("raw-heap");
+    // A second try, with another port, finds it.
+    std::fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
+    Ok(Some(HeapOrder {
+        rate_bytes: job.args.heap_rate,
+        epoch_millis: u32::try_from(job.args.heap_epoch().as_millis()).unwrap_or(u32::MAX),
+        out,
+    }))
 }
 
 /// The program's arguments, and the address among them.

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod build;
 mod capture;
 mod cargo_config;
+mod heap;
 mod interrupts;
 mod load;
 mod outputs;

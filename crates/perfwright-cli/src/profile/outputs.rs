@@ -13,6 +13,7 @@ use perfwright_model::Profile;
 use perfwright_symbolize::Symbolizer;
 
 use super::capture::Captured;
+use super::heap;
 use super::load::Tally;
 use crate::report::{FileInfo, Load, Report, RequestStats, RunInfo};
 
@@ -45,6 +46,15 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
         .map(|load| load_info(load, captured, about.connections));
     report.folder.clone_from(&about.shown_folder);
     report.files = files();
+    if let Some(raw) = &captured.raw_heap {
+        let heap = heap::write(folder, raw, about)?;
+        report.memory = heap.map(|(memory, files)| {
+            // The report's own files and the log stay last.
+            report.files.splice(3..3, files);
+            memory
+        });
+        fs::remove_dir_all(raw).context("remove the raw heap profiles")?;
+    }
     report.source_roots = vec![about.workspace_root.display().to_string()];
     write_file(folder, "report.md", |file| {
         file.write_all(report.markdown().as_bytes())
@@ -57,7 +67,7 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
     Ok(report)
 }
 
-fn read_raw(path: &Path) -> Result<Profile> {
+pub(crate) fn read_raw(path: &Path) -> Result<Profile> {
     let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let read = perfwright_format::read(&bytes, &Limits::default());
     Ok(read
@@ -71,18 +81,30 @@ fn write_profile(folder: &Path, profile: &Profile, about: &About) -> Result<()> 
     write_file(folder, "cpu.folded", |file| {
         folded::write(profile, sample_type, file)
     })?;
+    write_flamegraph(folder, "cpu.svg", profile, None, about)
+}
+
+/// A flamegraph of one of the profile's sample types; `None`: its default one.
+pub(crate) fn write_flamegraph(
+    folder: &Path,
+    name: &str,
+    profile: &Profile,
+    sample_type: Option<&str>,
+    about: &About,
+) -> Result<()> {
     let mut options = perfwright_flamegraph::Options::default();
     options.subtitle = Some(about.program.clone());
+    options.sample_type = sample_type.map(str::to_owned);
     // Inlined calls make stacks deep: what begins at the top is seen without scrolling.
     options.direction = perfwright_flamegraph::Direction::Down;
-    write_file(folder, "cpu.svg", |file| {
+    write_file(folder, name, |file| {
         write_svg(profile, &options, file)
             .map(drop)
             .map_err(std::io::Error::other)
     })
 }
 
-fn write_file(
+pub(crate) fn write_file(
     folder: &Path,
     name: &str,
     write: impl FnOnce(&mut BufWriter<fs::File>) -> std::io::Result<()>,
@@ -199,6 +221,7 @@ mod tests {
     fn captured(raw: PathBuf) -> Captured {
         Captured {
             raw,
+            raw_heap: None,
             program_args: vec!["--listen".into()],
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
             duration: Duration::from_secs(2),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use perfwright::control::{Hello, LINE_BYTES_MAX, Order, Reply, SocketPath, VERSION};
+use perfwright::control::{HeapOrder, Hello, LINE_BYTES_MAX, Order, Reply, SocketPath, VERSION};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -25,6 +25,7 @@ impl Drop for Door {
 /// The connection to the program that is profiled.
 pub(crate) struct Session {
     stream: BufReader<UnixStream>,
+    can_sample_heap: bool,
 }
 
 impl Door {
@@ -57,11 +58,17 @@ impl Door {
             .context("hear from the program")?;
         let mut session = Session {
             stream: BufReader::new(stream),
+            can_sample_heap: false,
         };
         match session.reply().await? {
             Reply::Hello(Hello {
-                version: VERSION, ..
-            }) => Ok(session),
+                version: VERSION,
+                heap,
+                ..
+            }) => {
+                session.can_sample_heap = heap;
+                Ok(session)
+            }
             Reply::Hello(Hello { version, .. }) => bail!(
                 "talk to the program: its perfwright speaks version {version}, this command {VERSION}; \
                  use the same version of both"
@@ -72,9 +79,14 @@ impl Door {
 }
 
 impl Session {
+    /// Whether the program's allocator can be sampled.
+    pub(crate) fn can_sample_heap(&self) -> bool {
+        self.can_sample_heap
+    }
+
     /// Tells the program to carry on for now.
-    pub(crate) async fn go(&mut self) -> Result<()> {
-        self.send(&Order::Go).await
+    pub(crate) async fn go(&mut self, heap: Option<HeapOrder>) -> Result<()> {
+        self.send(&Order::Go(heap)).await
     }
 
     /// Gives an order and returns what the program replied; its error is returned as one.

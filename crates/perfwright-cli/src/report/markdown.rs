@@ -1,6 +1,7 @@
 //! `report.md`.
 
-use super::tables::{Places, functions, requests, threads};
+use super::memory::{Memory, Site, sites_table, suspects_table};
+use super::tables::{functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::{Table, code};
 use crate::units::counted;
@@ -46,22 +47,39 @@ impl Report {
                 &requests(load),
             );
         }
+        if let Some(memory) = &self.memory {
+            self.add_memory(&mut page, memory);
+        }
         self.add_remarks(&mut page);
         self.add_files(&mut page);
         page
     }
 
     fn add_functions(&self, page: &mut String, title: &str, rows: &[FunctionRow]) {
-        let places = Places {
-            roots: &self.source_roots,
-            full: false,
-        };
         let rows = &rows[..rows.len().min(ROWS)];
         add_table(
             page,
             title,
-            &functions("function", rows, &self.sample_type(), places),
+            &functions("function", rows, &self.sample_type(), self.places()),
         );
+    }
+
+    fn add_memory(&self, page: &mut String, memory: &Memory) {
+        page.push_str("\n## Memory\n\n");
+        let requests = self.load.as_ref().map(|load| load.all.count);
+        for sentence in memory.sentences(self.run.duration_s, requests) {
+            *page += &format!("- {sentence}\n");
+        }
+        if memory.suspects.is_empty() {
+            page.push_str("- Nothing looks like a leak.\n");
+        }
+        let places = self.places();
+        let first = |sites: &[Site]| sites_table(&sites[..sites.len().min(ROWS)], places);
+        let suspects = &memory.suspects[..memory.suspects.len().min(ROWS)];
+        add_table(page, "Looks like a leak", &suspects_table(suspects, places));
+        add_table(page, "Most bytes allocated", &first(&memory.top_allocated));
+        add_table(page, "In use when most was", &first(&memory.top_peak));
+        add_table(page, "In use at the end", &first(&memory.top_in_use));
     }
 
     fn add_remarks(&self, page: &mut String) {

@@ -5,6 +5,7 @@
 //! go from 0 to 1, lines are 1-based, and what is not known is `null`.
 
 mod markdown;
+mod memory;
 mod tables;
 mod terminal;
 mod words;
@@ -16,6 +17,7 @@ use perfwright_cpu::Audit;
 use perfwright_model::{Profile, SampleType};
 use serde::Serialize;
 
+pub(crate) use memory::Memory;
 pub(crate) use tables::{Places, functions};
 
 /// The version of the schema of `report.json`.
@@ -33,6 +35,8 @@ pub(crate) struct Report {
     pub(crate) capture: Capture,
     /// `null` when the program was not put under load.
     pub(crate) load: Option<Load>,
+    /// `null` when the heap was not sampled.
+    pub(crate) memory: Option<Memory>,
     /// What all values below count.
     pub(crate) sample_type: SampleTypeInfo,
     /// The sum of all samples, the leaf of unseen time included.
@@ -207,6 +211,7 @@ impl Report {
             run,
             capture: Capture::from(audit),
             load: None,
+            memory: None,
             sample_type: SampleTypeInfo {
                 kind: sample_type.kind,
                 unit: sample_type.unit,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::memory::{Memory, Site, sites_table, suspects_table};
 use super::tables::{Places, functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::Table;
@@ -10,6 +11,8 @@ use crate::units::{counted, decimal, seconds};
 
 /// Functions in each of the two lists.
 const ROWS: usize = 15;
+/// Sites in each list of memory.
+const HEAP_ROWS: usize = 8;
 /// Lines of threads.
 const THREADS: usize = 8;
 
@@ -30,8 +33,53 @@ impl Report {
             let title = format!("Requests, {connections} with one request each under way");
             print_table(terminal, &title, &requests(load));
         }
+        if let Some(memory) = &self.memory {
+            self.print_memory(terminal, memory);
+        }
         self.print_remarks(terminal);
         self.print_files(terminal);
+    }
+
+    fn print_memory(&self, terminal: &mut Terminal, memory: &Memory) {
+        let paint = terminal.paint();
+        terminal.line(format_args!("\n{}", paint.heading("Memory")));
+        let requests = self.load.as_ref().map(|load| load.all.count);
+        let width = terminal.width();
+        for sentence in memory.sentences(self.run.duration_s, requests) {
+            for (index, line) in wrap(&sentence, width.saturating_sub(4)).iter().enumerate() {
+                let indent = if index == 0 { "  " } else { "    " };
+                terminal.line(format_args!("{indent}{line}"));
+            }
+        }
+        let places = self.places();
+        let first = |sites: &[Site]| sites_table(&sites[..sites.len().min(HEAP_ROWS)], places);
+        print_table(
+            terminal,
+            "Most bytes allocated",
+            &first(&memory.top_allocated),
+        );
+        print_table(
+            terminal,
+            "In use when most was (the peak)",
+            &first(&memory.top_peak),
+        );
+        let suspects = &memory.suspects[..memory.suspects.len().min(HEAP_ROWS)];
+        if suspects.is_empty() {
+            terminal.line(format_args!(
+                "\n  {} Nothing looks like a leak.",
+                paint.good("✓")
+            ));
+        } else {
+            let title = "Looks like a leak: grows steadily, and what it allocates stays";
+            print_table(terminal, title, &suspects_table(suspects, places));
+        }
+    }
+
+    pub(super) fn places(&self) -> Places<'_> {
+        Places {
+            roots: &self.source_roots,
+            full: false,
+        }
     }
 
     /// The functions worth a look for what they call. Everything runs below the runtime's and the
@@ -57,14 +105,10 @@ impl Report {
 
     fn print_functions(&self, terminal: &mut Terminal, title: &str, rows: &[FunctionRow]) {
         let rows = &rows[..rows.len().min(ROWS)];
-        let places = Places {
-            roots: &self.source_roots,
-            full: false,
-        };
         print_table(
             terminal,
             title,
-            &functions("function", rows, &self.sample_type(), places),
+            &functions("function", rows, &self.sample_type(), self.places()),
         );
     }
 
