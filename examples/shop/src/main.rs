@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use perfwright::heap::SampledAlloc;
 use shop::{Args, server};
+
+#[global_allocator]
+static ALLOC: SampledAlloc = SampledAlloc::system();
 
 fn main() -> ExitCode {
     let _profiler = perfwright::start();
