@@ -363,9 +363,14 @@ impl ThreadState {
             // SAFETY: `observe`'s contract.
             unsafe { (observer.call)(observer.data, event, size) };
         }
-        if self.allocated_bytes.load(Ordering::Relaxed) >= self.sample_at.get() {
+        let sum = self.allocated_bytes.load(Ordering::Relaxed);
+        if self.config.get().rate() == 0 {
+            // Where sampling was off, this very allocation is the first that may be sampled.
+            self.adopt(sum.wrapping_sub(size as u64));
+        }
+        if sum >= self.sample_at.get() {
             let rate = self.config.get().rate();
-            self.draw();
+            self.draw(sum);
             if size > 0 && self.inside.get() == 0 {
                 hook::sampled(block, size, rate);
             }
@@ -409,29 +414,33 @@ impl ThreadState {
         }
     }
 
-    /// The next sample is an exponential distance from here. What was allocated since the last draw had its
-    /// chance, so a draw may be made at any time without favouring any allocation.
-    fn draw(&self) {
-        let rate = self.config.get().rate();
-        let here = self.allocated_bytes.load(Ordering::Relaxed);
+    /// The next sample is an exponential distance from `here`, in bytes allocated. What was allocated since the
+    /// last draw had its chance, so a draw may be made at any time without favouring any allocation.
+    fn draw(&self, here: u64) {
         let mut random = self.random.get();
-        self.sample_at.set(match rate {
+        self.sample_at.set(match self.config.get().rate() {
             0 => u64::MAX,
-            _ => here.saturating_add(draw::distance(&mut random, rate)),
+            rate => here.saturating_add(draw::distance(&mut random, rate)),
         });
         self.random.set(random);
     }
 
-    /// Takes over a new configuration, and decides when the slow path is next.
+    /// Takes over a new configuration from `here` on.
+    fn adopt(&self, here: u64) -> Config {
+        let config = Config(CONFIG.load(Ordering::SeqCst));
+        if config != self.config.replace(config) {
+            let mut seed = SEED.load(Ordering::Relaxed) ^ config.0;
+            self.random
+                .set(draw::next(&mut seed).wrapping_mul(2 * self.ordinal.get() + 1));
+            self.draw(here);
+        }
+        config
+    }
+
+    /// Decides when the slow path is next.
     fn arm(&self) {
         loop {
-            let config = Config(CONFIG.load(Ordering::SeqCst));
-            if config != self.config.replace(config) {
-                let mut seed = SEED.load(Ordering::Relaxed) ^ config.0;
-                self.random
-                    .set(draw::next(&mut seed).wrapping_mul(2 * self.ordinal.get() + 1));
-                self.draw();
-            }
+            let config = self.adopt(self.allocated_bytes.load(Ordering::Relaxed));
             let every_time = self.observer.get().is_some() || self.phase.get() != Phase::Listed;
             let next = if every_time { 0 } else { self.sample_at.get() };
             self.slow_at.store(next, Ordering::SeqCst);

@@ -11,6 +11,8 @@ const CLASSES: usize = 48;
 pub(crate) struct Arena {
     start: *mut u8,
     len: usize,
+    /// How much of it may be handed out.
+    limit: usize,
     used: usize,
     /// Blocks given back, by the power of two of their size: a list through their first word.
     free: [*mut u8; CLASSES],
@@ -25,6 +27,7 @@ impl Arena {
         Arena {
             start: ptr::null_mut(),
             len: 0,
+            limit: 0,
             used: 0,
             free: [ptr::null_mut(); CLASSES],
         }
@@ -36,6 +39,7 @@ impl Arena {
         Some(Arena {
             start: start.as_ptr(),
             len,
+            limit: len,
             ..Arena::empty()
         })
     }
@@ -54,7 +58,7 @@ impl Arena {
             return Some(block.cast());
         }
         let size = 1_usize << class;
-        if size > self.len - self.used {
+        if size > self.limit - self.used {
             return None;
         }
         // SAFETY: within the range.
@@ -88,14 +92,15 @@ impl Arena {
         self.len
     }
 
-    /// Starts over: everything is zero and free.
+    /// Starts over: everything is zero and free, `limit` bytes at most are handed out.
     ///
     /// # Safety
     /// Nothing that was handed out is written to, or read by other than late readers of atomics.
-    pub(crate) unsafe fn clear(&mut self) {
+    pub(crate) unsafe fn clear(&mut self, limit: usize) {
         // SAFETY: the range is ours.
         unsafe { zero(self.start, self.used) };
         self.used = 0;
+        self.limit = limit.min(self.len);
         self.free = [ptr::null_mut(); CLASSES];
     }
 }
@@ -199,8 +204,9 @@ mod tests {
         assert!(arena.alloc::<u8>(1).is_none());
         assert!(arena.alloc::<u64>(usize::MAX).is_none());
         // SAFETY: nothing was kept.
-        unsafe { arena.clear() };
-        assert!(arena.alloc::<u8>(4096).is_some());
+        unsafe { arena.clear(2048) };
+        assert!(arena.alloc::<u8>(2048).is_some());
+        assert!(arena.alloc::<u8>(1).is_none(), "a lower limit");
         assert!(Arena::empty().alloc::<u8>(1).is_none());
     }
 }

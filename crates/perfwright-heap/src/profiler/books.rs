@@ -110,7 +110,7 @@ impl Books {
 
     /// Begins a session with at most `max_bytes` of memory. False if that can't be had, or is too little to begin.
     pub(crate) fn open(&mut self, shards: &Shards, max_bytes: usize) -> bool {
-        self.close(shards);
+        self.close_for(shards, max_bytes);
         if self.arena.len() < max_bytes {
             let Some(arena) = Arena::reserve(max_bytes) else {
                 return false;
@@ -136,13 +136,18 @@ impl Books {
 
     /// Ends the session and forgets it.
     pub(crate) fn close(&mut self, shards: &Shards) {
+        self.close_for(shards, 0);
+    }
+
+    /// The next session gets `max_bytes` at most.
+    fn close_for(&mut self, shards: &Shards, max_bytes: usize) {
         (self.publish)(NOTHING);
         self.open = None;
         for shard in shards.each() {
             *shard.lock() = Live::empty();
         }
         // SAFETY: sites, filter and shards, which used it, are gone. Late readers of the bits see zeroes.
-        unsafe { self.arena.clear() };
+        unsafe { self.arena.clear(max_bytes) };
     }
 
     pub(crate) fn session(&self) -> Option<&Open> {

@@ -76,6 +76,7 @@ fn all() {
     short_threads_are_exact_and_take_no_memory();
     late_destructors_count();
     what_failed_is_not_counted();
+    zeroed_memory_stays_untouched();
 }
 
 fn the_four_methods_count_what_was_asked_for() {
@@ -167,4 +168,18 @@ fn what_failed_is_not_counted() {
     let failed = Vec::<u8>::new().try_reserve_exact(isize::MAX as usize);
     assert!(failed.is_err());
     assert_eq!(totals(), before);
+}
+
+/// A block of zeroes comes from the system unmapped, and must stay so, sampled or not.
+fn zeroed_memory_stays_untouched() {
+    let sampler = perfwright_heap::Sampler::start(perfwright_heap::Options::new());
+    let before = resident_bytes();
+    let zeroes = black_box(vec![0_u8; 256 << 20]);
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(
+        grown < 4 << 20,
+        "{grown} bytes resident of {}",
+        zeroes.len()
+    );
+    drop(sampler);
 }

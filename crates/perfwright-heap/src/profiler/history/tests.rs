@@ -3,6 +3,9 @@
 use super::*;
 use crate::draw;
 
+/// What a program does in an epoch.
+type Step = dyn Fn(&mut Simulation, u32);
+
 /// A site under simulation: blocks are sampled ones, of a size each.
 struct Simulation {
     clock: Clock,
@@ -195,7 +198,7 @@ fn a_program_that_does_not_leak_is_not_suspected() {
             simulation.death(at);
         }
     };
-    let programs: [(&str, &dyn Fn(&mut Simulation, u32)); 8] = [
+    let programs: [(&str, &Step); 8] = [
         ("churn", &churn),
         ("long-lived churn", &long_lived),
         ("sawtooth", &sawtooth),
