@@ -9,7 +9,10 @@ fn main() -> anyhow::Result<()> {
     if let [word, file] = &words[..]
         && word == "peak"
     {
-        let _profiler = dhat::Profiler::builder().file_name(file).build();
+        let _profiler = dhat::Profiler::builder()
+            .trim_backtraces(None)
+            .file_name(file)
+            .build();
         perfwright_heap_benches::peak::run();
         return Ok(());
     }
