@@ -59,28 +59,41 @@ impl<A> SampledAlloc<A> {
     }
 }
 
+impl<A: GlobalAlloc> SampledAlloc<A> {
+    /// # Safety
+    /// That of `dealloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn dealloc_slowly(&self, block: *mut u8, layout: Layout) {
+        // Before: once it is freed, another thread may have the address.
+        thread::freed_slowly(block);
+        // SAFETY: the caller's contract is the inner allocator's.
+        unsafe { self.inner.dealloc(block, layout) }
+    }
+}
+
 // SAFETY: every block comes from the inner allocator and goes back to it with its own layout.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for SampledAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's contract is the inner allocator's.
         let block = unsafe { self.inner.alloc(layout) };
-        thread::allocated(block, layout.size());
-        block
+        thread::allocated(block, layout.size())
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's contract is the inner allocator's.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        thread::allocated(block, layout.size());
-        block
+        thread::allocated(block, layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // Before: once it is freed, another thread may have the address.
-        thread::freed(block, layout.size());
+        if thread::freed(block, layout.size()) {
+            // SAFETY: the caller's contract.
+            return unsafe { self.dealloc_slowly(block, layout) };
+        }
         // SAFETY: the caller's contract is the inner allocator's.
         unsafe { self.inner.dealloc(block, layout) }
     }

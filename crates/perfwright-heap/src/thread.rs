@@ -35,6 +35,8 @@ enum Phase {
     Unlisted,
 }
 
+/// What the hot path touches comes first, in one cache line.
+#[repr(C, align(64))]
 pub(crate) struct ThreadState {
     // Read by other threads, written by this one.
     allocated_bytes: AtomicU64,
@@ -49,8 +51,8 @@ pub(crate) struct ThreadState {
     filter: filter::Word,
 
     // Of this thread alone.
-    phase: Cell<Phase>,
     reallocations: Cell<u64>,
+    phase: Cell<Phase>,
     observer: Cell<Option<Observer>>,
     /// Where `allocated_bytes` is at the next sample, drawn with the rate in `config`.
     sample_at: Cell<u64>,
@@ -154,30 +156,38 @@ fn bump(counter: &AtomicU64, by: u64) -> u64 {
     sum
 }
 
-/// A block came from the inner allocator; null if it had none.
+/// A block came from the inner allocator; null if it had none. Gives it back, so that the call of the slow path
+/// can be the last thing that the allocator's method does.
 #[inline(always)]
-pub(crate) fn allocated(block: *mut u8, size: usize) {
+pub(crate) fn allocated(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
-        return;
+        return block;
     }
     STATE.with(|state| {
         let sum = bump(&state.allocated_bytes, size as u64);
         bump(&state.allocations, 1);
         if sum >= state.slow_at.load(Ordering::Relaxed) {
-            state.allocated_slowly(block, size, Event::Allocation);
+            return state.allocated_slowly(block, size, Event::Allocation);
         }
-    });
+        block
+    })
 }
 
-/// A block is about to go back to the inner allocator.
+/// A block is about to go back to the inner allocator. True if [`freed_slowly`] is to be called before.
 #[inline(always)]
-pub(crate) fn freed(block: *mut u8, size: usize) {
+pub(crate) fn freed(block: *mut u8, size: usize) -> bool {
     STATE.with(|state| {
         bump(&state.freed_bytes, size as u64);
         bump(&state.frees, 1);
-        if state.filter.may_hold(block) {
-            state.freed_slowly(block);
-        }
+        state.filter.may_hold(block)
+    })
+}
+
+/// The block may be a sampled one.
+pub(crate) fn freed_slowly(block: *mut u8) {
+    STATE.with(|state| {
+        state.settle();
+        hook::take(block);
     });
 }
 
@@ -357,7 +367,7 @@ impl ThreadState {
 
     #[cold]
     #[inline(never)]
-    fn allocated_slowly(&self, block: *mut u8, size: usize, event: Event) {
+    fn allocated_slowly(&self, block: *mut u8, size: usize, event: Event) -> *mut u8 {
         self.settle();
         if let Some(observer) = self.observer.get() {
             // SAFETY: `observe`'s contract.
@@ -376,13 +386,7 @@ impl ThreadState {
             }
         }
         self.arm();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn freed_slowly(&self, block: *mut u8) {
-        self.settle();
-        hook::take(block);
+        block
     }
 
     #[cold]
