@@ -37,8 +37,9 @@ pub(crate) fn run(folder: &Path) -> Result<()> {
         for run in &runs {
             match run.get(name) {
                 Some(&(estimate, deviation)) => {
-                    // A block far larger than the rate is always sampled: then there is no deviation, and what
-                    // remains is that dhat counts the same bytes.
+                    // What the deviation would be of an estimate that is right: that of a low one is low. Blocks
+                    // far larger than the rate are always sampled, and have none.
+                    let deviation = deviation * (bytes / estimate.max(1.0)).sqrt();
                     let off = (estimate - bytes) / deviation.max(0.001 * bytes);
                     print!(" {:>6.2} ({off:+.1})", estimate / 1e6);
                     if bytes > LEAST_SHARE * total {
