@@ -3,7 +3,7 @@
 //!
 //! A raw `clone` or `fork` system call passes by the handlers, as it does for every library.
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(unix, not(miri)))]
 pub(crate) fn install() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,17 +15,17 @@ pub(crate) fn install() {
     unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
 }
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(all(unix, not(miri))))]
 pub(crate) fn install() {}
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(unix, not(miri)))]
 unsafe extern "C" fn prepare() {
     crate::hook::hold_for_fork();
     crate::thread::hold_for_fork();
     crate::lock::set_forking(true);
 }
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(unix, not(miri)))]
 unsafe extern "C" fn in_parent() {
     // SAFETY: `prepare` ran on this thread.
     unsafe {
@@ -35,7 +35,7 @@ unsafe extern "C" fn in_parent() {
     crate::lock::set_forking(false);
 }
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(unix, not(miri)))]
 unsafe extern "C" fn in_child() {
     crate::thread::forget_other_threads();
     crate::hook::end_in_child();

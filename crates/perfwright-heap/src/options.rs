@@ -15,8 +15,8 @@ pub struct Options {
     /// blocks is known to within `sqrt(rate_bytes / b)`, one standard deviation: of 1 GiB at 512 KiB, 2.2 %.
     pub rate_bytes: u64,
     /// How large the profiler's own tables may grow: they lie beside the heap, are reserved at the start and
-    /// touched as they fill. A sampled block that is live takes 32 bytes and a share of the filter (72 to 144
-    /// bytes), a site about half a KiB. What finds no room is counted. 256 KiB at least.
+    /// touched as they fill. A sampled block that is live takes 80 to 200 bytes, a site 0.5 to 1.5 KiB. What finds
+    /// no room is counted. 256 KiB at least.
     pub max_memory_bytes: usize,
     /// How long an epoch is: the unit in which the age of live blocks is known. Zero makes none by itself:
     /// then only [`Sampler::mark`](crate::Sampler::mark) does.

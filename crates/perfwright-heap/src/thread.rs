@@ -407,11 +407,10 @@ impl ThreadState {
                 self.ordinal.set(threads.listed);
                 self.filter.store(FILTER.load());
                 self.phase.set(Phase::Listed);
-                drop(threads);
-                fork::install();
             } else {
                 self.phase.set(Phase::Unlisted);
             }
+            fork::install();
         }
         if self.phase.get() == Phase::Unlisted {
             self.report();

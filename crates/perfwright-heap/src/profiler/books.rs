@@ -236,8 +236,9 @@ impl Books {
         for shard in shards.each() {
             shard.lock().for_each(|record| larger.insert(record.block));
         }
-        open.filter = larger;
+        let old = std::mem::replace(&mut open.filter, larger);
         (self.publish)(open.filter.bits());
+        old.retire(&mut self.arena);
     }
 }
 

@@ -48,8 +48,14 @@ impl CountedFilter {
         self.len * BITS_PER_BLOCK > 1 << self.log2
     }
 
-    /// An empty one of twice the size; `None` if the arena is full. The old one's bits stay mapped, for late
-    /// readers; all old ones together are smaller than the new one.
+    /// Gives back what only the writer needs. The bits stay, for late readers; those of all old filters together are
+    /// smaller than the new one's.
+    pub(crate) fn retire(self, arena: &mut Arena) {
+        // SAFETY: from this arena, and only read and written through this value, which is gone now.
+        unsafe { arena.give_back(self.counts, 1 << self.log2) };
+    }
+
+    /// An empty one of twice the size; `None` if the arena is full.
     pub(crate) fn larger(&self, arena: &mut Arena) -> Option<CountedFilter> {
         CountedFilter::with_bits(arena, self.log2 + 1)
     }
