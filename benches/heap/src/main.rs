@@ -70,7 +70,7 @@ struct Task {
     title: &'static str,
     words: &'static [&'static str],
     unit: &'static str,
-    /// What an addition is in, where that says more than a ratio.
+    /// What we want to keep to.
     bar: &'static str,
 }
 
@@ -112,7 +112,7 @@ const TASKS: [Task; 7] = [
     },
     Task {
         group: "memory",
-        title: "1 M live boxes of 64 B, resident",
+        title: "a program with 1 M live boxes of 64 B, resident",
         words: &["boxes"],
         unit: "MB",
         bar: "at most +2 MB",
