@@ -16,7 +16,8 @@ pub(crate) fn distance(random: &mut u64, rate: u64) -> u64 {
 ///
 /// With `exp_m1`, since 1 - exp(-x) loses all digits for a small x.
 pub(crate) fn weight(size: u64, rate: u64) -> f64 {
-    -1.0 / (-(size as f64) / rate as f64).exp_m1()
+    // Not below 1, whatever the last digit: a weight of less would have a negative variance.
+    (-1.0 / (-(size as f64) / rate as f64).exp_m1()).max(1.0)
 }
 
 /// splitmix64: <https://prng.di.unimi.it/splitmix64.c>.
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn weights_are_exact_at_both_ends() {
         assert!((weight(16, 512 << 10) - 32_768.5).abs() < 1e-3);
-        assert_eq!(weight(1 << 30, 512 << 10), 1.0);
+        assert!((weight(1 << 30, 512 << 10) - 1.0).abs() < 1e-12);
         assert!((weight(1, 1 << 40) / (1_u64 << 40) as f64 - 1.0).abs() < 1e-9);
     }
 }
