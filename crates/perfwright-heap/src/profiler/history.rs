@@ -131,23 +131,40 @@ impl History {
         if buckets < MIN_BUCKETS || survivors < MIN_SURVIVORS {
             return None;
         }
+        // Growth may have begun after the start-up, so later beginnings are tried too, the earliest first; the
+        // chance that one of several looks deceives is at most their sum.
+        let beginnings = buckets - MIN_BUCKETS + 1;
+        (0..beginnings).find_map(|first| self.growth_from(first, beginnings, buckets, clock))
+    }
+
+    /// The growth from the end of one bucket to now, if it is a leak's.
+    fn growth_from(
+        &self,
+        first: usize,
+        beginnings: usize,
+        buckets: usize,
+        clock: &Clock,
+    ) -> Option<Growth> {
         let level = |bucket: usize| self.in_use[bucket] as f64;
-        // The first bucket is the start-up.
-        let (first, last) = (0, buckets - 1);
-        let changes: Vec<f64> = (1..buckets).map(|i| level(i) - level(i - 1)).collect();
+        let last = buckets - 1;
+        let window = first + 1..buckets;
+        let changes: Vec<f64> = window.clone().map(|i| level(i) - level(i - 1)).collect();
         let (mean, error) = mean_and_error(&changes);
-        let p_value = student_tail(mean / error, changes.len() - 1);
+        let p_value = student_tail(mean / error, changes.len() - 1) * beginnings as f64;
         if mean <= 0.0 || p_value > FALSE_POSITIVE_RATE {
             return None;
         }
-        let third = |i: usize| first + 1 + (buckets - 1) * i / 3;
-        let after_start: u32 = self.survivors[1..buckets].iter().sum();
-        let fewest = (0..3)
-            .map(|i| self.survivors[third(i)..third(i + 1)].iter().sum::<u32>())
-            .min()?;
-        let late = level(last) - level(third(2) - 1);
         let all = level(last) - level(first);
-        if f64::from(fewest) < MIN_THIRD * f64::from(after_start) || late < MIN_LATE_GROWTH * all {
+        // As much was in use before, and went: it is filled and emptied.
+        if (0..first).any(|before| level(before) > level(first) + all / 2.0) {
+            return None;
+        }
+        let third = |i: usize| window.start + window.len() * i / 3;
+        let survivors = |range: std::ops::Range<usize>| self.survivors[range].iter().sum::<u32>();
+        let fewest = (0..3).map(|i| survivors(third(i)..third(i + 1))).min()?;
+        let late = level(last) - level(third(2) - 1);
+        let meanwhile = f64::from(survivors(window));
+        if f64::from(fewest) < MIN_THIRD * meanwhile || late < MIN_LATE_GROWTH * all {
             return None;
         }
         let seconds = (clock.ended_nanos[last] - clock.ended_nanos[first]) as f64 / 1e9;
@@ -161,7 +178,7 @@ impl History {
             oldest_nanos: oldest
                 .checked_sub(1)
                 .map_or(0, |before| clock.ended_nanos[before]),
-            survived: f64::from(survivors) / f64::from(births.max(1)),
+            survived: f64::from(survivors(0..buckets)) / f64::from(births.max(1)),
         })
     }
 }

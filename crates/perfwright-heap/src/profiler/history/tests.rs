@@ -142,6 +142,12 @@ fn every_leak_is_found_in_time_also_beside_churn() {
         }
     };
     assert_eq!(suspected(RUNS, 120, mixed), RUNS);
+    // A service starts, and is put under load for a short while.
+    let late = |simulation: &mut Simulation, epoch: u32| {
+        simulation.births(if epoch < 5 { 0.0 } else { 12.0 });
+    };
+    let found = suspected(RUNS, 22, late);
+    assert!(found * 10 >= RUNS * 9, "{found} of {RUNS}");
 }
 
 #[test]
