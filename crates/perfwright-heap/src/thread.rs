@@ -71,32 +71,7 @@ pub(crate) struct ThreadState {
 }
 
 thread_local! {
-    static STATE: ThreadState = const {
-        ThreadState {
-            allocated_bytes: AtomicU64::new(0),
-            allocations: AtomicU64::new(0),
-            freed_bytes: AtomicU64::new(0),
-            frees: AtomicU64::new(0),
-            slow_at: AtomicU64::new(0),
-            filter: filter::Word::new(filter::EVERYTHING),
-            phase: Cell::new(Phase::New),
-            reallocations: Cell::new(0),
-            observer: Cell::new(None),
-            sample_at: Cell::new(u64::MAX),
-            config: Cell::new(Config::OFF),
-            random: Cell::new(0),
-            ordinal: Cell::new(0),
-            inside: Cell::new(0),
-            reported: Cell::new(Totals {
-                allocations: 0,
-                allocated_bytes: 0,
-                frees: 0,
-                freed_bytes: 0,
-            }),
-            next: AtomicPtr::new(ptr::null_mut()),
-            previous: AtomicPtr::new(ptr::null_mut()),
-        }
-    };
+    static STATE: ThreadState = const { ThreadState::new() };
 }
 
 /// The threads that count, and what those that ended had counted.
@@ -356,6 +331,33 @@ impl Threads {
 }
 
 impl ThreadState {
+    const fn new() -> ThreadState {
+        ThreadState {
+            allocated_bytes: AtomicU64::new(0),
+            allocations: AtomicU64::new(0),
+            freed_bytes: AtomicU64::new(0),
+            frees: AtomicU64::new(0),
+            slow_at: AtomicU64::new(0),
+            filter: filter::Word::new(filter::EVERYTHING),
+            phase: Cell::new(Phase::New),
+            reallocations: Cell::new(0),
+            observer: Cell::new(None),
+            sample_at: Cell::new(u64::MAX),
+            config: Cell::new(Config::OFF),
+            random: Cell::new(0),
+            ordinal: Cell::new(0),
+            inside: Cell::new(0),
+            reported: Cell::new(Totals {
+                allocations: 0,
+                allocated_bytes: 0,
+                frees: 0,
+                freed_bytes: 0,
+            }),
+            next: AtomicPtr::new(ptr::null_mut()),
+            previous: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
     fn totals(&self) -> Totals {
         Totals {
             allocations: self.allocations.load(Ordering::Relaxed),
@@ -485,7 +487,7 @@ impl ThreadState {
 }
 
 /// The end of a thread, told by a pthread key: its destructor runs after those of Rust's thread-locals.
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(target_os = "linux")]
 mod end {
     use std::ffi::c_void;
     use std::ptr;
@@ -533,7 +535,7 @@ mod end {
 /// Without a word when a thread ends, none is listed: slower, and as exact.
 ///
 /// macOS frees thread-local storage in a key's destructor itself, in no promised order; Windows has no such keys.
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(target_os = "linux"))]
 mod end {
     pub(super) fn will_call(_: &super::ThreadState) -> bool {
         false
@@ -572,3 +574,6 @@ pub(crate) fn forget_other_threads() {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;
