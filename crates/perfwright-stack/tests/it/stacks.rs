@@ -2,7 +2,7 @@
 
 use crate::handler::{Capture, arm, capture_here, install, raise};
 use crate::symbols::known_frames;
-use perfwright_stack::{Image, WalkEnd, thread_pointer};
+use perfwright_stack::{Image, Regs, WalkEnd, thread_pointer, walk};
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::ops::Range;
@@ -170,4 +170,33 @@ fn the_copy_starts_at_the_stack_pointer() {
     for address in &capture.addresses[1..6] {
         assert!(words.contains(address), "{address:x}");
     }
+}
+
+#[inline(never)]
+fn walks_from_here(image: &Image) -> (Regs, WalkEnd, Vec<u64>) {
+    let regs = Regs::current();
+    let mut out = [0; 128];
+    let map = image.code_map();
+    // SAFETY: this function has not returned.
+    let walk = unsafe { walk(&regs, &map, &mut out) };
+    (regs, walk.end, out[..walk.len].to_vec())
+}
+
+#[inline(never)]
+fn calls_the_walk(image: &Image) -> (Regs, WalkEnd, Vec<u64>) {
+    black_box(walks_from_here(image))
+}
+
+#[test]
+fn a_walk_may_start_without_a_signal() {
+    let image = Image::load().expect("own maps");
+    let (regs, end, stack) = calls_the_walk(&image);
+    assert_eq!(end, WalkEnd::Root);
+    assert_eq!(stack[0], regs.pc);
+    let chain = [
+        "walks_from_here",
+        "calls_the_walk",
+        "a_walk_may_start_without",
+    ];
+    assert_eq!(known_frames(&image, &stack, &chain), chain);
 }
