@@ -45,7 +45,9 @@ impl Origin {
         if crate_name.is_some_and(is_std_crate) || file.is_some_and(is_std_path) {
             return Self::Std;
         }
-        if file.and_then(crate_of_path).is_some() {
+        let is_ours = |name: &str| name == "perfwright" || name.starts_with("perfwright_");
+        // The profiler is no part of what is profiled, also where both are in one workspace.
+        if crate_name.is_some_and(is_ours) || file.and_then(crate_of_path).is_some() {
             return Self::Dependency;
         }
         match (crate_name, file) {

@@ -180,6 +180,11 @@ fn origins() {
         ("shop::main", Some("src/main.rs"), Origin::Own),
         ("tokio::run", Some(registry), Origin::Dependency),
         ("tokio::run", None, Origin::Dependency),
+        (
+            "<perfwright_heap::allocator::SampledAlloc<A> as core::alloc::global::GlobalAlloc>::alloc",
+            Some("/home/me/perfwright/crates/perfwright-heap/src/allocator.rs"),
+            Origin::Dependency,
+        ),
         ("core::fmt::write", Some("src/main.rs"), Origin::Std),
         (
             "hashbrown::map::get",

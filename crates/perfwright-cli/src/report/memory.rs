@@ -72,7 +72,7 @@ pub(crate) struct Site {
 }
 
 /// A site that keeps growing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Suspect {
     #[serde(flatten)]
     pub(crate) site: Site,
@@ -190,25 +190,32 @@ fn suspects(profile: &Profile, rate: u64) -> Vec<Suspect> {
     else {
         return Vec::new();
     };
-    let suspects = profile.samples().map(|sample| {
+    let mut by_place: HashMap<Place<'_>, Suspect> = HashMap::new();
+    for sample in profile.samples() {
         let value = |at: usize| sample.values[at];
-        let site = Site::from(place(profile, sample.stack));
-        Suspect {
-            callers: callers(profile, sample.stack, &site.function),
-            site: Site {
-                bytes: value(space),
-                bytes_error: error(value(space), rate),
-                objects: value(objects),
-                share: super::share(value(space), profile.total(space)),
-                ..site
-            },
-            growth_bytes_per_second: value(growth),
-            growth_error: value(growth_error),
-            oldest_age_s: value(age) as f64 / 1e9,
-            survived_share: value(survived) as f64 / 1e6,
-        }
-    });
-    suspects.collect()
+        let place = place(profile, sample.stack);
+        let suspect = by_place.entry(place).or_insert_with(|| Suspect {
+            site: Site::from(place),
+            callers: callers(profile, sample.stack, place.0),
+            ..Suspect::default()
+        });
+        // Several stacks of one place are one leak.
+        suspect.site.bytes += value(space);
+        suspect.site.objects += value(objects);
+        suspect.growth_bytes_per_second += value(growth);
+        suspect.growth_error =
+            (suspect.growth_error as f64).hypot(value(growth_error) as f64) as i64;
+        suspect.oldest_age_s = suspect.oldest_age_s.max(value(age) as f64 / 1e9);
+        let weight = value(space) as f64 / suspect.site.bytes.max(1) as f64;
+        suspect.survived_share += (value(survived) as f64 / 1e6 - suspect.survived_share) * weight;
+    }
+    let mut suspects: Vec<Suspect> = by_place.into_values().collect();
+    for suspect in &mut suspects {
+        suspect.site.bytes_error = error(suspect.site.bytes, rate);
+        suspect.site.share = super::share(suspect.site.bytes, profile.total(space));
+    }
+    suspects.sort_by_key(|suspect| std::cmp::Reverse(suspect.growth_bytes_per_second));
+    suspects
 }
 
 /// Function, file and line.
@@ -413,7 +420,26 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use perfwright_model::{Frame, Function, Location, LocationId};
+
     use super::*;
+
+    /// A location; the program's own functions have a file.
+    fn location(profile: &mut Profile, name: &str) -> LocationId {
+        if !name.starts_with("shop::") {
+            return profile.frame_location(name);
+        }
+        let mut function = Function::named(profile.intern(name));
+        function.filename = profile.intern("/home/me/shop/src/main.rs");
+        let frame = Frame {
+            function: profile.add_function(function),
+            line: NonZeroU32::new(12),
+            column: None,
+        };
+        profile.add_location(Location::default(), &[frame])
+    }
 
     fn heap() -> Profile {
         let types = [
@@ -437,7 +463,7 @@ mod tests {
         ] {
             let frames: Vec<_> = stack
                 .split(';')
-                .map(|name| profile.frame_location(name))
+                .map(|name| location(&mut profile, name))
                 .collect();
             let stack = profile.intern_stack_root_first(frames);
             let labels = profile.intern_labels(&[]);
@@ -510,22 +536,31 @@ mod tests {
         ];
         let mut profile = Profile::new(types.map(|(kind, unit)| SampleType::new(kind, unit)));
         let frames = ["main", "shop::list", "shop::cache", "alloc::alloc"]
-            .map(|name| profile.frame_location(name));
+            .map(|name| location(&mut profile, name));
         let stack = profile.intern_stack_root_first(frames);
         let labels = profile.intern_labels(&[]);
         profile.push_sample(
             stack,
             labels,
-            &[4, 4_096, 1_024, 100, 3_000_000_000, 990_000],
+            &[4, 4_096, 1_024, 30, 3_000_000_000, 990_000],
+        );
+        let other =
+            ["start", "shop::cache", "alloc::alloc"].map(|name| location(&mut profile, name));
+        let other = profile.intern_stack_root_first(other);
+        profile.push_sample(
+            other,
+            labels,
+            &[4, 4_096, 1_024, 40, 2_000_000_000, 990_000],
         );
         let suspects = suspects(&profile, 1_024);
         let [suspect] = suspects.as_slice() else {
             panic!("{suspects:?}");
         };
         assert_eq!(suspect.site.function, "shop::cache");
-        assert_eq!(suspect.callers, ["shop::list", "main"]);
-        assert_eq!(suspect.growth_bytes_per_second, 1_024);
+        assert_eq!(suspect.callers, ["shop::list"]);
+        assert_eq!(suspect.growth_bytes_per_second, 2_048);
+        assert_eq!(suspect.growth_error, 50);
         assert_eq!((suspect.oldest_age_s, suspect.survived_share), (3.0, 0.99));
-        assert_eq!(suspect.site.bytes_error, 2_048);
+        assert_eq!((suspect.site.bytes, suspect.site.objects), (8_192, 8));
     }
 }
