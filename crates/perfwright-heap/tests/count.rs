@@ -43,10 +43,10 @@ fn every_kind_of_allocation_counts() {
     let counted = count(|| {
         // SAFETY: every block is freed once, with the layout it has then.
         unsafe {
-            let zeroed = alloc_zeroed(layout);
+            let zeroed = black_box(alloc_zeroed(layout));
             assert_eq!(*zeroed.add(99), 0);
-            let plain = alloc(layout);
-            let grown = realloc(plain, layout, 1000);
+            let plain = black_box(alloc(layout));
+            let grown = black_box(realloc(plain, layout, 1000));
             dealloc(zeroed, layout);
             dealloc(grown, Layout::from_size_align(1000, 64).unwrap());
         }
@@ -269,6 +269,36 @@ fn the_profile_has_the_values_and_addresses_in_this_program() {
     let leaf = profile.stack(sample.stack).next().unwrap();
     let address = profile.location(leaf).address.unwrap().get();
     assert_eq!(address, site.stack[0] - 1);
+}
+
+/// The sampler wakes the same slow path, and starts, stops and changes its rate from another thread.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_sampler_that_comes_and_goes_changes_no_count() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use perfwright_heap::{Options, Sampler};
+
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let sampler = Sampler::start(Options::new().rate_bytes(1 << 10)).unwrap();
+                for rate_bytes in [1, 1 << 20, 1 << 12] {
+                    sampler.set_rate_bytes(rate_bytes).unwrap();
+                    std::thread::yield_now();
+                }
+                drop(sampler);
+            }
+        });
+        for _ in 0..300 {
+            let counted = count(|| (1..=100).for_each(|size| drop(block(size))));
+            assert_eq!(numbers(&counted), [100, 0, 5050, 100, 5050]);
+            let in_sites: u64 = counted.sites().map(|site| site.allocations).sum();
+            assert_eq!(in_sites, 100);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -231,7 +231,7 @@ struct NamedFrame {
     name: String,
     place: String,
     origin: Origin,
-    /// Of `perfwright-heap`: the allocator at one end, [`count`](count()) at the other.
+    /// Of this toolkit: the allocator at one end, [`count`](count()) at the other.
     is_ours: bool,
 }
 
@@ -256,8 +256,11 @@ fn named(profile: &Profile, location: LocationId, root: &str) -> Vec<NamedFrame>
             name: short_name(name),
             place,
             origin: Origin::of(name, (!file.is_empty()).then_some(file)),
-            // With line tables alone, inlined functions have no path in their name.
-            is_ours: name.contains("perfwright_heap::")
+            // `__rust_alloc` and the like are made by `#[global_allocator]`, at its place in the user's file.
+            // With line tables alone, inlined functions have no path in their name, so files have to tell too.
+            is_ours: ["perfwright_heap::", "__rust_", "__rg_"]
+                .iter()
+                .any(|part| name.contains(part))
                 || file
                     .rsplit_once("/src/")
                     .is_some_and(|(package, _)| package.contains("/perfwright-heap")),
