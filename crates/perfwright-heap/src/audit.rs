@@ -97,17 +97,16 @@ impl Audit {
 impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |nanos: u64| nanos as f64 / 1e9;
-        let kib = |bytes: u64| bytes as f64 / 1024.0;
+        let kib = |bytes: u64| match bytes {
+            0..1024 => format!("{bytes} B"),
+            _ => format!("{:.0} KiB", bytes as f64 / 1024.0),
+        };
         let paused = if self.paused { ", paused" } else { "" };
-        write!(
-            f,
-            "rate            one sample in {:.0} KiB",
-            kib(self.rate_bytes)
-        )?;
+        write!(f, "rate            one sample in {}", kib(self.rate_bytes))?;
         if self.rate_bytes_min != self.rate_bytes_max {
             write!(
                 f,
-                " (it was {:.0} to {:.0} KiB)",
+                " (it was {} to {})",
                 kib(self.rate_bytes_min),
                 kib(self.rate_bytes_max)
             )?;
@@ -136,7 +135,7 @@ impl fmt::Display for Audit {
         )?;
         writeln!(
             f,
-            "memory          {:.0} of {:.0} KiB; {} frees looked up for nothing",
+            "memory          {} of {}; {} frees looked up for nothing",
             kib(self.memory_bytes),
             kib(self.memory_bytes_max),
             self.false_hits
@@ -196,7 +195,7 @@ mod tests {
     fn the_table_names_what_matters() {
         let table = sample().to_string();
         assert!(
-            table.contains("one sample in 512 KiB (it was 1 to 512 KiB), paused"),
+            table.contains("one sample in 512 KiB (it was 1 KiB to 512 KiB), paused"),
             "{table}"
         );
         assert!(table.contains("10.0 % without root"), "{table}");

@@ -167,7 +167,9 @@ impl History {
         if f64::from(fewest) < MIN_THIRD * meanwhile || late < MIN_LATE_GROWTH * all {
             return None;
         }
-        let seconds = (clock.ended_nanos[last] - clock.ended_nanos[first]) as f64 / 1e9;
+        // Marks may follow each other within one tick of the clock.
+        let nanos = clock.ended_nanos[last].saturating_sub(clock.ended_nanos[first]);
+        let seconds = nanos.max(1) as f64 / 1e9;
         let per_bucket = seconds / changes.len() as f64;
         let oldest = self.survivors.iter().position(|&count| count > 0)?;
         let births: u32 = self.births[..buckets].iter().sum();

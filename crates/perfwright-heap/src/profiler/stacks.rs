@@ -143,12 +143,7 @@ impl Drop for Publisher {
 /// Finds the shims, by allocating here and comparing stacks. A map must be published.
 pub(crate) fn find_shims() {
     let mut found: Vec<u64> = Vec::with_capacity(SHIMS.len());
-    for method in [
-        Method::Alloc,
-        Method::AllocZeroed,
-        Method::Realloc,
-        Method::Box,
-    ] {
+    for method in [Method::Alloc, Method::AllocZeroed, Method::Realloc] {
         let (own, seen) = probe(method);
         // From this function's caller on, both are the same; above are its own frame and the shims.
         let callers = own.end.saturating_sub(1);
@@ -179,7 +174,6 @@ enum Method {
     Alloc,
     AllocZeroed,
     Realloc,
-    Box,
 }
 
 /// This function's stack, and that of an allocation made in it.
@@ -218,10 +212,6 @@ fn probe(method: Method) -> (Stack, Stack) {
                 let block = black_box(alloc(black_box(Layout::new::<u64>())));
                 thread::observe(Some(observer));
                 black_box(realloc(block, Layout::new::<u64>(), layout.size()))
-            }
-            Method::Box => {
-                thread::observe(Some(observer));
-                Box::into_raw(black_box(Box::new(black_box([0_u64; 8])))).cast()
             }
         };
         thread::observe(outer);
