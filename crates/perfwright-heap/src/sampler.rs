@@ -30,22 +30,22 @@ pub struct Capture {
     pub audit: Audit,
 }
 
-/// Sites that keep growing, and how.
+/// Places that keep growing, and how. A place is all stacks that share their twelve innermost frames.
 ///
-/// A site is suspected if its bytes in use grow steadily over the time observed, its blocks of old, middle and
-/// recent times survive, and it still grows at the end; of sites that do not grow about one in 10,000 is suspected
+/// A place is suspected if its bytes in use grow steadily over the time observed, its blocks of old, middle and
+/// recent times survive, and it still grows at the end; of places that do not grow about one in 10,000 is suspected
 /// by chance at a look. It takes at least 8 epochs. Not seen: growth of single large blocks (a `Vec` that doubles),
 /// and a leak whose blocks are sampled fewer than 8 times.
 #[derive(Clone, Debug)]
 pub struct Suspects {
-    /// The stacks: sample types `inuse_objects`/`count` and `inuse_space`/`bytes`. Its sample `i` is about
+    /// Of each place the stack with most in use: sample types `inuse_objects`/`count` and `inuse_space`/`bytes`, of the whole place. Its sample `i` is about
     /// `suspects[i]`.
     pub profile: Profile,
     /// The fastest growing first.
     pub suspects: Vec<Suspect>,
 }
 
-/// A site that keeps growing.
+/// A place that keeps growing.
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Suspect {

@@ -100,6 +100,15 @@ impl History {
         self.survivors[clock.bucket_of(epoch)] += 1;
     }
 
+    /// Adds another site's past. Advance both first, to the same moment.
+    pub(crate) fn join(&mut self, other: &History) {
+        for i in 0..BUCKETS {
+            self.births[i] = self.births[i].saturating_add(other.births[i]);
+            self.survivors[i] = self.survivors[i].saturating_add(other.survivors[i]);
+            self.in_use[i] = self.in_use[i].saturating_add(other.in_use[i]);
+        }
+    }
+
     fn coarsen(&mut self, in_use: u64) {
         for i in 0..BUCKETS {
             let pair = |values: &[u32; BUCKETS], at: usize| {

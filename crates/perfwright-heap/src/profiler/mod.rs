@@ -11,6 +11,7 @@ mod counted;
 mod history;
 pub(crate) mod hook;
 mod live;
+mod places;
 mod render;
 pub(crate) mod session;
 mod sites;

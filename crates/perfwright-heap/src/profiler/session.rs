@@ -11,6 +11,7 @@ use perfwright_record::loader_generation;
 use perfwright_stack::Image;
 
 use super::hook;
+use super::places;
 use super::render::{Copy, Renderer, types};
 use super::stacks::{self, Publisher};
 use crate::audit::Audit;
@@ -175,21 +176,12 @@ impl Session {
             let mut suspects = Vec::new();
             let capture = self.render(copy.as_ref(), types("inuse").to_vec(), |renderer, copy| {
                 let now = self.shared.started.elapsed();
-                let mut found: Vec<_> = (1..)
-                    .zip(copy.sites.iter().skip(1))
-                    .filter_map(|(row, site)| {
-                        let mut history = site.history;
-                        history.advance(&copy.clock, site.in_use.fine_bytes());
-                        Some((row, history.growth(&copy.clock)?))
-                    })
-                    .collect();
-                found.sort_by(|(_, a), (_, b)| b.per_second.total_cmp(&a.per_second));
-                for (row, growth) in found {
-                    let site: &super::sites::Site = &copy.sites[row];
-                    renderer.add(site, false, &[site.in_use]);
+                for place in places::growing(copy) {
+                    let (growth, in_use) = (place.growth, place.in_use);
+                    renderer.add(&copy.sites[place.row], false, &[in_use]);
                     suspects.push(Suspect {
-                        live_bytes: site.in_use.bytes(),
-                        live_objects: site.in_use.objects(),
+                        live_bytes: in_use.bytes(),
+                        live_objects: in_use.objects(),
                         growth_bytes_per_second: growth.per_second / 256.0,
                         growth_error: growth.per_second_error / 256.0,
                         p_value: growth.p_value,
