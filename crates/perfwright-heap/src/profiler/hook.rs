@@ -52,7 +52,8 @@ pub(crate) fn false_hits() -> u64 {
 #[inline(never)]
 pub(crate) fn sampled(block: *mut u8, size: usize, rate: u64) {
     let errno = errno();
-    let stack = stacks::capture();
+    let mut stack = stacks::Stack::new();
+    stacks::capture(&mut stack);
     let context: Word = perfwright_context::current().with_instance(None);
     BOOKS.lock().add(
         &SHARDS,

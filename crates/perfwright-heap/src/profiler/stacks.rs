@@ -37,25 +37,30 @@ impl Stack {
         &self.frames[self.start..self.end]
     }
 
-    /// Walks the calling function's stack.
-    ///
-    /// # Safety
-    /// `regs` were taken in a function that has not returned.
+    /// No frames.
     #[inline(always)]
-    unsafe fn walk(regs: &Regs) -> Stack {
-        let mut stack = Stack {
+    pub(crate) fn new() -> Stack {
+        Stack {
             frames: [0; MAX_DEPTH],
             start: 0,
             end: 0,
             flaws: Flaws::default(),
-        };
+        }
+    }
+
+    /// Walks a function's stack into this one, in place: it is a KiB.
+    ///
+    /// # Safety
+    /// `regs` were taken in a function that has not returned.
+    #[inline(always)]
+    unsafe fn walk(&mut self, regs: &Regs) {
         READERS.fetch_add(1, Ordering::SeqCst);
         // SAFETY: a map is freed only when there was a moment without readers since it was replaced.
         if let Some(map) = unsafe { MAP.load(Ordering::SeqCst).as_ref() } {
             // SAFETY: the caller's registers; the map is this process's.
-            let walk = unsafe { perfwright_stack::walk(regs, map, &mut stack.frames) };
-            stack.end = walk.len;
-            stack.flaws = Flaws {
+            let walk = unsafe { perfwright_stack::walk(regs, map, &mut self.frames) };
+            self.end = walk.len;
+            self.flaws = Flaws {
                 truncated: walk.end == WalkEnd::Full,
                 rootless: walk.end != WalkEnd::Root,
                 unknown: walk.end == WalkEnd::NoStack,
@@ -63,7 +68,6 @@ impl Stack {
             };
         }
         READERS.fetch_sub(1, Ordering::SeqCst);
-        stack
     }
 
     /// Drops the frames between the walk and who allocates.
@@ -86,14 +90,14 @@ impl Stack {
     }
 }
 
-/// The stack of who allocates. Call it from a function of its own that the slow path calls.
+/// Puts the stack of who allocates into `stack`, which is empty. Call it from a function of its own that the slow
+/// path calls.
 #[inline(always)]
-pub(crate) fn capture() -> Stack {
+pub(crate) fn capture(stack: &mut Stack) {
     let regs = Regs::current();
     // SAFETY: inlined into the caller, which has not returned.
-    let mut stack = unsafe { Stack::walk(&regs) };
+    unsafe { stack.walk(&regs) };
     stack.drop_shims();
-    stack
 }
 
 /// In a forked child no other thread walks any more.
@@ -183,14 +187,9 @@ fn probe(method: Method) -> (Stack, Stack) {
     use std::hint::black_box;
 
     let regs = Regs::current();
+    let (mut own, mut seen) = (Stack::new(), Stack::new());
     // SAFETY: this function has not returned.
-    let own = unsafe { Stack::walk(&regs) };
-    let mut seen = Stack {
-        frames: [0; MAX_DEPTH],
-        start: 0,
-        end: 0,
-        flaws: Flaws::default(),
-    };
+    unsafe { own.walk(&regs) };
     let observer = Observer {
         call: probed,
         data: (&raw mut seen).cast(),
@@ -228,5 +227,5 @@ fn probe(method: Method) -> (Stack, Stack) {
 unsafe fn probed(data: *mut (), _: Event, _: usize) {
     let regs = Regs::current();
     // SAFETY: this function has not returned; the caller's contract.
-    unsafe { data.cast::<Stack>().write(Stack::walk(&regs)) };
+    unsafe { (*data.cast::<Stack>()).walk(&regs) };
 }

@@ -153,7 +153,7 @@ fn the_filter_grows_and_never_misses() {
     let mut books = Books::new(publish);
     assert!(books.open(&shards, 32 << 20));
     let opened = PUBLICATIONS.load(Ordering::Relaxed);
-    let count = if cfg!(miri) { 2_100 } else { 10_000 };
+    let count = if cfg!(miri) { 500 } else { 10_000 };
     let mut held = HashMap::new();
     for i in 1..=count {
         books.add(&shards, sample(i * 16, 1, &[1]));
@@ -164,7 +164,7 @@ fn the_filter_grows_and_never_misses() {
         }
         assert!(PUBLISHED.load().may_hold(i * 16));
     }
-    assert!(PUBLICATIONS.load(Ordering::Relaxed) > opened || cfg!(miri));
+    assert!(PUBLICATIONS.load(Ordering::Relaxed) > opened);
     assert!(held.keys().all(|&block| PUBLISHED.load().may_hold(block)));
     for block in held.into_keys() {
         assert!(books.remove(&shards, block).is_some());
