@@ -30,11 +30,12 @@ pub struct Capture {
     pub audit: Audit,
 }
 
-/// Places that keep growing, and how. A place is all stacks that share their twelve innermost frames.
+/// Places in the program that keep growing, and how. A place is a frame: all stacks that have it.
 ///
-/// A place is suspected if its bytes in use grow steadily over the time observed, its blocks of old, middle and
-/// recent times survive, and it still grows at the end; of places that do not grow about one in 10,000 is suspected
-/// by chance at a look. It takes at least 8 epochs. Not seen: growth of single large blocks (a `Vec` that doubles),
+/// A place is suspected if its bytes in use grow steadily over the time observed, or a later part of it, its blocks
+/// of old, middle and recent times survive, and it still grows at the end. Of several frames that grow the one that
+/// does so most steadily is named, then what grows without it. A program that does not leak is suspected at about
+/// one look in 1,000. It takes at least 8 epochs. Not seen: growth of single large blocks (a `Vec` that doubles),
 /// and a leak whose blocks are sampled fewer than 8 times.
 #[derive(Clone, Debug)]
 pub struct Suspects {

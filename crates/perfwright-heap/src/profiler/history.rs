@@ -5,14 +5,14 @@
 //! is brought up to date only when it changes.
 
 /// Buckets of a history. Between half of them and all are in use once there were enough epochs.
-pub(crate) const BUCKETS: usize = 16;
+pub(crate) const BUCKETS: usize = 32;
 
 /// Complete buckets before anything is suspected.
-const MIN_BUCKETS: usize = BUCKETS / 2;
+const MIN_BUCKETS: usize = 8;
+/// As many beginnings of growth are tried in the first half of the time.
+const BEGINNINGS: usize = 5;
 /// Surviving samples before anything is suspected. Fewer are too few to tell growth from a large block.
 const MIN_SURVIVORS: u32 = 8;
-/// How often a site that does not grow is suspected, at one look.
-const FALSE_POSITIVE_RATE: f64 = 1e-4;
 /// The share that each third of the time must have of the survivors, and the last one of the growth, for the
 /// site to be growing still. Steady growth gives each 1/3.
 const MIN_THIRD: f64 = 1.0 / 12.0;
@@ -134,7 +134,9 @@ impl History {
     /// t, one-sided), which needs no model of how noisy a program is; a site that fluctuates around a level has
     /// changes that cancel, which makes the test stricter than it claims. Then there must be survivors of old,
     /// middle and recent times, and recent growth.
-    pub(crate) fn growth(&self, clock: &Clock) -> Option<Growth> {
+    ///
+    /// `rate` is how often something that does not grow may be suspected.
+    pub(crate) fn growth(&self, clock: &Clock, rate: f64) -> Option<Growth> {
         let buckets = clock.bucket_of(clock.epoch);
         let survivors: u32 = self.survivors[..buckets.min(BUCKETS)].iter().sum();
         if buckets < MIN_BUCKETS || survivors < MIN_SURVIVORS {
@@ -142,25 +144,28 @@ impl History {
         }
         // Growth may have begun after the start-up, so later beginnings are tried too, the earliest first; the
         // chance that one of several looks deceives is at most their sum.
-        let beginnings = buckets - MIN_BUCKETS + 1;
-        (0..beginnings).find_map(|first| self.growth_from(first, beginnings, buckets, clock))
+        let mut tried = None;
+        (0..BEGINNINGS)
+            .map(|i| buckets * i / (2 * BEGINNINGS - 2))
+            .filter(|first| buckets - first >= MIN_BUCKETS && tried.replace(*first) != Some(*first))
+            .find_map(|first| self.growth_from(first, buckets, clock, rate / BEGINNINGS as f64))
     }
 
     /// The growth from the end of one bucket to now, if it is a leak's.
     fn growth_from(
         &self,
         first: usize,
-        beginnings: usize,
         buckets: usize,
         clock: &Clock,
+        rate: f64,
     ) -> Option<Growth> {
         let level = |bucket: usize| self.in_use[bucket] as f64;
         let last = buckets - 1;
         let window = first + 1..buckets;
         let changes: Vec<f64> = window.clone().map(|i| level(i) - level(i - 1)).collect();
         let (mean, error) = mean_and_error(&changes);
-        let p_value = student_tail(mean / error, changes.len() - 1) * beginnings as f64;
-        if mean <= 0.0 || p_value > FALSE_POSITIVE_RATE {
+        let p_value = student_tail(mean / error, changes.len() - 1);
+        if mean <= 0.0 || p_value > rate {
             return None;
         }
         let all = level(last) - level(first);
@@ -201,7 +206,7 @@ pub(crate) struct Growth {
     pub(crate) per_second: f64,
     /// One standard error of that.
     pub(crate) per_second_error: f64,
-    /// How likely a site that does not grow looks like this.
+    /// How likely something that does not grow looks like this.
     pub(crate) p_value: f64,
     /// The oldest survivors were born after this, in nanoseconds since the start.
     pub(crate) oldest_nanos: u64,

@@ -1,7 +1,10 @@
-//! Sites of one place in the program, together: what one stack is for counting, is too fine for judging growth.
+//! Where in the program memory grows: the frame whose allocations, through whatever it calls and whoever calls it,
+//! grow most surely.
 //!
-//! An async task is polled by way of a dozen stacks that differ far from the leaf only, and so is whatever is
-//! called from several. A leak that is spread over them grows too little in each to be told from chance.
+//! One stack is right for counting and too fine for judging growth. A text is written by a dozen functions, each of
+//! which may be the one that makes its buffer grow, and the task that does so is polled by way of a dozen more; a
+//! leak that is spread over all of these grows too little in each to be told from chance. A frame that they share
+//! has all of it, and the frame with the least besides has the steadiest growth.
 
 use std::collections::HashMap;
 
@@ -9,10 +12,12 @@ use super::history::{Growth, History};
 use super::render::Copy;
 use super::sites::Amount;
 
-/// So many frames from the leaf make a place: beyond the collections' and the encoder's into the program's own.
-const FRAMES: usize = 12;
+/// How often a program that does not leak is suspected, at one look.
+const FALSE_POSITIVE_RATE: f64 = 1e-3;
+/// Places named at most.
+const MAX_PLACES: usize = 16;
 
-/// Sites that share their innermost frames, and how they grow.
+/// The stacks that share a frame, and how they grow.
 pub(crate) struct GrowingPlace {
     /// The row of the site among them that has most in use.
     pub(crate) row: usize,
@@ -20,46 +25,107 @@ pub(crate) struct GrowingPlace {
     pub(crate) growth: Growth,
 }
 
-struct Place {
+/// A site, brought up to date.
+struct Current {
     row: usize,
-    most: u64,
     in_use: Amount,
     history: History,
+    /// A place that has it was found.
+    is_claimed: bool,
 }
 
-/// The places that grow, the fastest first.
+/// A frame, by the sites that have it on their stack.
+#[derive(Default)]
+struct Candidate {
+    sites: Vec<usize>,
+    /// How far from the leaf it is, summed over the sites.
+    depths: usize,
+}
+
+/// The places that grow, the surest first.
 pub(crate) fn growing(copy: &Copy) -> Vec<GrowingPlace> {
-    let mut places: HashMap<&[u64], Place> = HashMap::new();
+    let mut sites: Vec<Current> = Vec::new();
     // The first row is what found no room.
     for (row, site) in copy.sites.iter().enumerate().skip(1) {
-        let bytes = site.in_use.fine_bytes();
         let mut history = site.history;
-        history.advance(&copy.clock, bytes);
-        let stack = site.stack();
-        let place = places
-            .entry(&stack[..stack.len().min(FRAMES)])
-            .or_insert_with(|| Place {
-                row,
-                most: 0,
-                in_use: Amount::default(),
-                history: History::default(),
-            });
-        if bytes > place.most {
-            (place.row, place.most) = (row, bytes);
-        }
-        place.in_use.add(site.in_use);
-        place.history.join(&history);
+        history.advance(&copy.clock, site.in_use.fine_bytes());
+        sites.push(Current {
+            row,
+            in_use: site.in_use,
+            history,
+            is_claimed: false,
+        });
     }
-    let mut growing: Vec<GrowingPlace> = places
-        .into_values()
-        .filter_map(|place| {
-            Some(GrowingPlace {
-                row: place.row,
-                in_use: place.in_use,
-                growth: place.history.growth(&copy.clock)?,
-            })
-        })
-        .collect();
-    growing.sort_by(|a, b| b.growth.per_second.total_cmp(&a.growth.per_second));
-    growing
+    let candidates = candidates(copy, &sites);
+    let rate = FALSE_POSITIVE_RATE / candidates.len().max(1) as f64;
+    let mut places = Vec::new();
+    while places.len() < MAX_PLACES {
+        let grow = candidates.iter().filter_map(|candidate| {
+            let history = joined(&sites, candidate);
+            Some((history.growth(&copy.clock, rate)?, candidate))
+        });
+        let sureness = |growth: &Growth| growth.per_second / growth.per_second_error;
+        let Some((growth, surest)) =
+            grow.max_by(|(a, _), (b, _)| sureness(a).total_cmp(&sureness(b)))
+        else {
+            break;
+        };
+        places.extend(claim(&mut sites, surest, growth));
+    }
+    places
+}
+
+/// The frames. Of those that are on the same stacks the one nearest to the leaf, as it says more.
+fn candidates(copy: &Copy, sites: &[Current]) -> Vec<Candidate> {
+    let mut frames: HashMap<u64, Candidate> = HashMap::new();
+    for (index, site) in sites.iter().enumerate() {
+        for (depth, &address) in copy.sites[site.row].stack().iter().enumerate() {
+            let frame = frames.entry(address).or_default();
+            // Of a recursive function the innermost call.
+            if frame.sites.last() != Some(&index) {
+                frame.sites.push(index);
+                frame.depths += depth;
+            }
+        }
+    }
+    let mut distinct: HashMap<Vec<usize>, Candidate> = HashMap::new();
+    for (_, frame) in frames {
+        match distinct.get_mut(&frame.sites) {
+            Some(known) if known.depths <= frame.depths => {}
+            Some(known) => *known = frame,
+            None => {
+                distinct.insert(frame.sites.clone(), frame);
+            }
+        }
+    }
+    distinct.into_values().collect()
+}
+
+fn joined(sites: &[Current], candidate: &Candidate) -> History {
+    let mut history = History::default();
+    for &index in &candidate.sites {
+        if !sites[index].is_claimed {
+            history.join(&sites[index].history);
+        }
+    }
+    history
+}
+
+fn claim(sites: &mut [Current], candidate: &Candidate, growth: Growth) -> Option<GrowingPlace> {
+    let mut in_use = Amount::default();
+    let mut most: Option<(u64, usize)> = None;
+    for &index in &candidate.sites {
+        let site = &mut sites[index];
+        if site.is_claimed {
+            continue;
+        }
+        site.is_claimed = true;
+        in_use.add(site.in_use);
+        most = most.max(Some((site.in_use.fine_bytes(), site.row)));
+    }
+    most.map(|(_, row)| GrowingPlace {
+        row,
+        in_use,
+        growth,
+    })
 }

@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_site_is_a_stack_in_a_context() {
-        let mut arena = Arena::reserve(4 << 20).unwrap();
+        let mut arena = Arena::reserve(8 << 20).unwrap();
         let mut sites = Sites::new(&mut arena).unwrap();
         let count = if cfg!(miri) { 100 } else { 2_000 };
         let rows: Vec<u32> = (0..count)
