@@ -4,6 +4,9 @@
 //! without locks or system calls; [`books`] makes accounts of them, with [`history`] for what grows; [`hook`] is
 //! where the allocator comes in, with stacks from [`stacks`]; [`session`] is one run of the profiler, from start
 //! to stop, and [`render`] makes profiles of it.
+//!
+//! All but the last three have tests that Miri runs, as have the threads' counters (the arena is never unmapped):
+//! `MIRIFLAGS=-Zmiri-ignore-leaks cargo +nightly miri test -p perfwright-heap --lib -- profiler lock draw thread::`
 
 mod arena;
 mod books;

@@ -76,11 +76,13 @@ fn a_leak_is_named_and_churn_is_not() {
     let sampler = start(1000);
     let cache = blocks("cache", 100, 2000);
     let (mut leaked, mut ring) = (Vec::with_capacity(1000), Vec::with_capacity(1000));
-    for _ in 0..20 {
+    for round in 0..20 {
         leaked.extend(blocks("leak", 10, 2000));
         drop(blocks("churn", 100, 2000));
-        ring.extend(blocks("ring", 10, 2000));
-        ring.drain(..ring.len().saturating_sub(30));
+        // A queue that is long and short in turns: what shares a frame with it does not grow steadily.
+        ring.extend(blocks("ring", 100, 2000));
+        let keep = if round % 2 == 0 { 20 } else { 80 };
+        ring.drain(..ring.len() - keep);
         sampler.mark();
     }
     let found = sampler.suspects();
@@ -96,7 +98,7 @@ fn a_leak_is_named_and_churn_is_not() {
     assert_eq!(found.suspects.len(), found.profile.sample_count());
     let leak = found.suspects[0];
     assert!((leak.live_objects as f64 - 200.0).abs() < 60.0, "{leak:?}");
-    assert_eq!(leak.survived_share, 1.0);
+    assert!(leak.survived_share > 0.9, "{leak:?}");
     assert!(leak.growth_bytes_per_second > 0.0);
     assert!(leak.p_value < 1e-4);
     drop((cache, leaked, ring));
