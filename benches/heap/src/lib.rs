@@ -76,7 +76,7 @@ fn churn(threads: u32) {
                 let mut random = Random(u64::from(thread) + 1);
                 let mut blocks: Vec<Vec<u8>> = (0..1000).map(|_| Vec::new()).collect();
                 for _ in 0..steps {
-                    let number = random.next();
+                    let number = random.draw();
                     let size = 16 + (number >> 32) as usize % 497;
                     blocks[number as usize % 1000] = black_box(Vec::with_capacity(size));
                 }
@@ -120,18 +120,18 @@ fn document() -> String {
     let mut random = Random(7);
     let mut orders = Vec::new();
     for number in 0..1000 {
-        let lines: Vec<_> = (0..random.next() % 6)
+        let lines: Vec<_> = (0..random.draw() % 6)
             .map(|_| {
                 serde_json::json!({
-                    "sku": format!("{:x}", random.next()),
-                    "count": random.next() % 10,
-                    "price": (random.next() % 10_000) as f64 / 100.0,
+                    "sku": format!("{:x}", random.draw()),
+                    "count": random.draw() % 10,
+                    "price": (random.draw() % 10_000) as f64 / 100.0,
                 })
             })
             .collect();
         orders.push(serde_json::json!({
             "id": number,
-            "customer": format!("customer number {}", random.next() % 500),
+            "customer": format!("customer number {}", random.draw() % 500),
             "lines": lines,
             "paid": number % 3 == 0,
             "note": null,
@@ -164,7 +164,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

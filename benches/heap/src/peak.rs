@@ -50,6 +50,7 @@ fn peak_early() -> Vec<Vec<u8>> {
 
 /// 77 MB in small blocks.
 #[inline(never)]
+#[expect(clippy::vec_box, reason = "the boxes are what is measured")]
 fn peak_boxes() -> Vec<Box<[u64; 8]>> {
     black_box((0..1_200_000).map(|number| Box::new([number; 8])).collect())
 }
@@ -70,7 +71,7 @@ fn peak_map() -> BTreeMap<u64, String> {
 
 #[inline(never)]
 fn peak_string(random: &mut Random) -> String {
-    black_box("x".repeat(1 + random.next() as usize % 400))
+    black_box("x".repeat(1 + random.draw() as usize % 400))
 }
 
 /// One vector, grown to 67 MB.
