@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Deref;
 use std::path::Path;
 
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
 
 /// The bytes of an object file.
 pub(crate) enum Bytes {
@@ -28,10 +28,11 @@ impl Bytes {
     /// Lets go of what was read so far: it counts as this process's memory until then, though the kernel can
     /// have it back any time. Reading it again costs a page fault.
     pub(crate) fn release(&self) {
+        #[cfg(unix)]
         if let Self::Mapped(map) = self {
             // SAFETY: nothing is lost: the map is read-only, so its pages are the file's, and the next access
             // finds the same bytes there.
-            let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
         }
     }
 }

@@ -23,17 +23,22 @@ struct Run {
 }
 
 /// One run for all tests of this file.
-static RUN: LazyLock<Run> = LazyLock::new(|| {
-    let folder = crate::target("main-job");
+static RUN: LazyLock<Run> = LazyLock::new(|| run("main-job", &[]));
+
+fn run(name: &str, program_args: &[&str]) -> Run {
+    let folder = crate::target(name);
     let _ = fs::remove_dir_all(&folder);
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask
         .current_dir(root())
-        .args(["profile", "--seconds", "5", "--json", "--out"])
-        .arg(&folder);
+        .args(["profile", "--seconds", "8", "--heap", "--heap-rate", "16k"])
+        .args(["--json", "--out"])
+        .arg(&folder)
+        .arg("--")
+        .args(program_args);
     let report = serde_json::from_str(&output_of(&mut xtask)).expect("the report is JSON");
     Run { folder, report }
-});
+}
 
 /// Functions of the shop that its mistakes run through, as they are named in the report and in the source.
 const PLANTED: [(&str, &str); 3] = [
@@ -102,6 +107,62 @@ fn the_service_answered_and_nothing_was_lost_unseen() {
         of("stacks_rootless") < 0.05 * of("samples_delivered"),
         "{capture}"
     );
+}
+
+#[test]
+fn allocation_sites_the_peak_and_the_leak_are_named() {
+    let memory = &RUN.report["memory"];
+    let functions = |list: &str| -> Vec<&str> {
+        let sites = memory[list]
+            .as_array()
+            .unwrap_or_else(|| panic!("{list} in {memory}"));
+        sites
+            .iter()
+            .map(|site| site["function"].as_str().expect("a name"))
+            .collect()
+    };
+    let allocated = functions("top_allocated");
+    assert!(allocated[0].contains("Patterns::compile"), "{allocated:?}");
+    let row = functions("top_allocated")
+        .iter()
+        .any(|name| name.contains("shop::routes::export::row"));
+    assert!(row, "the export's strings: {allocated:?}");
+    let suspects = functions("suspects");
+    assert!(
+        suspects
+            .first()
+            .is_some_and(|name| name.contains("respond::")),
+        "{suspects:?}"
+    );
+    assert!(!functions("top_peak").is_empty());
+
+    let exact = memory["allocated_bytes"].as_f64().expect("exact bytes");
+    let heap = fs::read(RUN.folder.join("heap.pb.gz")).expect("heap.pb.gz");
+    let heap = perfwright_format::read(&heap, &Limits::default())
+        .expect("a profile")
+        .profile;
+    let estimated = heap.total(heap.find_sample_type("alloc_space").expect("a type")) as f64;
+    // Of gigabytes sampled every 16 KiB the error is far below this.
+    assert!(
+        (estimated / exact - 1.0).abs() < 0.05,
+        "{estimated} of {exact}"
+    );
+    for file in [
+        "heap.svg",
+        "heap-allocated.svg",
+        "heap.folded",
+        "heap-peak.pb.gz",
+        "memory.csv",
+    ] {
+        assert!(RUN.folder.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn nothing_is_suspected_when_the_leak_is_mended() {
+    let mended = run("main-job-mended", &["--fix", "unbounded-cache"]);
+    let suspects = &mended.report["memory"]["suspects"];
+    assert_eq!(suspects.as_array().map(Vec::len), Some(0), "{suspects}");
 }
 
 /// A sample as text: labels, then the stack with inlined calls, root first, each with its line.

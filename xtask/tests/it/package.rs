@@ -5,12 +5,16 @@ use std::{fs, process::Command};
 use crate::{cargo, output_of, root, target, target_directory};
 
 /// The README's embedding example: its first Rust block.
-fn snippet() -> String {
+fn snippets() -> [String; 2] {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md is there");
-    let (_, rest) = readme
-        .split_once("```rust\n")
-        .expect("README.md shows Rust code");
-    rest.split("```").next().expect("the block ends").to_owned()
+    let blocks: Vec<String> = readme
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("the block ends").to_owned())
+        .collect();
+    blocks
+        .try_into()
+        .expect("README.md shows the CPU and the heap profiler")
 }
 
 /// Packs every published crate and unpacks it again; returns the folder with `NAME-VERSION` folders.
@@ -36,7 +40,7 @@ fn unpacked_packages() -> std::path::PathBuf {
 }
 
 #[test]
-fn the_readme_snippet_builds_and_runs_outside_the_workspace() {
+fn the_readme_snippets_build_and_run_outside_the_workspace() {
     let packages = unpacked_packages();
     let version = env!("CARGO_PKG_VERSION");
     let mut manifest = format!(
@@ -49,17 +53,25 @@ fn the_readme_snippet_builds_and_runs_outside_the_workspace() {
         manifest += &format!("{package} = {{ path = {path:?} }}\n");
     }
     let folder = target("embedder");
-    fs::create_dir_all(folder.join("src")).expect("a folder");
+    fs::create_dir_all(folder.join("src/bin")).expect("a folder");
     fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
-    fs::write(folder.join("src/main.rs"), snippet()).expect("a file");
+    for (name, code) in ["cpu", "heap"].iter().zip(snippets()) {
+        fs::write(folder.join(format!("src/bin/{name}.rs")), code).expect("a file");
+    }
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a file");
 
-    let _ = fs::remove_dir_all(folder.join("profile"));
-    let mut build = cargo("run --quiet --target-dir");
-    build.arg(target_directory()).current_dir(&folder);
-    output_of(&mut build);
-    let written =
-        fs::read(folder.join("profile/cpu.pb.gz")).expect("the program wrote its profile");
-    let read = perfwright_format::read(&written, &Default::default()).expect("a profile");
-    assert!(read.profile.total(0) > 0, "the program was sampled");
+    for (name, kind) in [("cpu", "samples"), ("heap", "inuse_space")] {
+        let _ = fs::remove_dir_all(folder.join("profile"));
+        let mut build = cargo("run --quiet --target-dir");
+        build
+            .arg(target_directory())
+            .args(["--bin", name])
+            .current_dir(&folder);
+        output_of(&mut build);
+        let written = fs::read(folder.join(format!("profile/{name}.pb.gz")));
+        let written = written.unwrap_or_else(|error| panic!("{name} wrote no profile: {error}"));
+        let read = perfwright_format::read(&written, &Default::default()).expect("a profile");
+        let at = read.profile.find_sample_type(kind).expect(kind);
+        assert!(read.profile.total(at) > 0, "{name} was sampled");
+    }
 }
