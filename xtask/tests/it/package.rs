@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use crate::{cargo, output_of, root, target, target_directory};
 
-/// The README's embedding example: its first Rust block.
+/// The README's embedding examples: its Rust blocks, for the CPU and for the heap.
 fn snippets() -> [String; 2] {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md is there");
     let blocks: Vec<String> = readme
