@@ -28,8 +28,9 @@ use crate::thread;
 /// that was sampled (or, rarely, looks like it). `cargo bench` of the benches workspace prints the numbers.
 ///
 /// **What is counted.** The bytes asked for, not what the allocator rounds them to. `realloc` counts the new
-/// size as allocated and the old one as freed, as one allocation and one free. What failed is not counted. All
-/// of the program's Rust code is seen; C libraries' own `malloc`, `mmap` and thread stacks are not.
+/// size as allocated and the old one as freed, as one allocation and one free. What failed is not
+/// counted, unless it was small: a program that has no memory left for that hardly goes on. All of the program's Rust
+/// code is seen; C libraries' own `malloc`, `mmap` and thread stacks are not.
 ///
 /// `alloc`, `dealloc`, `realloc` and `alloc_zeroed` each go to the inner allocator's method of that name, so
 /// what it does well (zeroed pages from the system, growing in place) it still does.
@@ -61,6 +62,26 @@ impl<A> SampledAlloc<A> {
 
 impl<A: GlobalAlloc> SampledAlloc<A> {
     /// # Safety
+    /// That of `alloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_slowly(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract is the inner allocator's.
+        let block = unsafe { self.inner.alloc(layout) };
+        thread::allocated_slowly(block, layout.size())
+    }
+
+    /// # Safety
+    /// That of `alloc_zeroed`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_zeroed_slowly(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's contract is the inner allocator's.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        thread::allocated_slowly(block, layout.size())
+    }
+
+    /// # Safety
     /// That of `dealloc`.
     #[cold]
     #[inline(never)]
@@ -74,20 +95,30 @@ impl<A: GlobalAlloc> SampledAlloc<A> {
 
 // SAFETY: every block comes from the inner allocator and goes back to it with its own layout.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for SampledAlloc<A> {
+    // Counted first, so that the call of the inner allocator is the last thing to do: a jump, with nothing to keep.
+    // SAFETY: `alloc`'s contract is passed on.
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if thread::allocating(layout.size()) {
+            // SAFETY: the caller's contract.
+            return unsafe { self.alloc_slowly(layout) };
+        }
         // SAFETY: the caller's contract is the inner allocator's.
-        let block = unsafe { self.inner.alloc(layout) };
-        thread::allocated(block, layout.size())
+        unsafe { self.inner.alloc(layout) }
     }
 
+    // SAFETY: `alloc_zeroed`'s contract is passed on.
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if thread::allocating(layout.size()) {
+            // SAFETY: the caller's contract.
+            return unsafe { self.alloc_zeroed_slowly(layout) };
+        }
         // SAFETY: the caller's contract is the inner allocator's.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        thread::allocated(block, layout.size())
+        unsafe { self.inner.alloc_zeroed(layout) }
     }
 
+    // SAFETY: `dealloc`'s contract is passed on.
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if thread::freed(block, layout.size()) {
@@ -98,6 +129,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for SampledAlloc<A> {
         unsafe { self.inner.dealloc(block, layout) }
     }
 
+    // SAFETY: `realloc`'s contract is passed on.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // As for a free; put back if nothing became of it.

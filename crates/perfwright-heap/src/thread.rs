@@ -54,7 +54,7 @@ pub(crate) struct ThreadState {
     reallocations: Cell<u64>,
     phase: Cell<Phase>,
     observer: Cell<Option<Observer>>,
-    /// Where `allocated_bytes` is at the next sample, drawn with the rate in `config`.
+    /// Where `allocated_bytes` is at the next sample, drawn with the rate in `config`; without one, at the next look.
     sample_at: Cell<u64>,
     config: Cell<Config>,
     random: Cell<u64>,
@@ -104,6 +104,10 @@ static FILTER: filter::Word = filter::Word::new(filter::NOTHING);
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Config(u64);
 
+/// Without sampling the slow path is taken so often, in bytes: a request that is larger than there is memory comes by
+/// it, which does not count it when it fails.
+const UNSAMPLED_DISTANCE: u64 = 1 << 30;
+
 /// The largest mean distance between samples, in bytes.
 pub(crate) const MAX_RATE: u64 = (1 << 48) - 1;
 
@@ -131,20 +135,25 @@ fn bump(counter: &AtomicU64, by: u64) -> u64 {
     sum
 }
 
-/// A block came from the inner allocator; null if it had none. Gives it back, so that the call of the slow path
-/// can be the last thing that the allocator's method does.
+/// A block is about to be asked of the inner allocator. True if [`allocated_slowly`] is to be called afterwards.
 #[inline(always)]
-pub(crate) fn allocated(block: *mut u8, size: usize) -> *mut u8 {
-    if block.is_null() {
-        return block;
-    }
+pub(crate) fn allocating(size: usize) -> bool {
     STATE.with(|state| {
         let sum = bump(&state.allocated_bytes, size as u64);
         bump(&state.allocations, 1);
-        if sum >= state.slow_at.load(Ordering::Relaxed) {
-            return state.allocated_slowly(block, size, Event::Allocation);
+        sum >= state.slow_at.load(Ordering::Relaxed)
+    })
+}
+
+/// The block came, or null. Gives it back.
+pub(crate) fn allocated_slowly(block: *mut u8, size: usize) -> *mut u8 {
+    STATE.with(|state| {
+        if block.is_null() {
+            bump(&state.allocated_bytes, (size as u64).wrapping_neg());
+            bump(&state.allocations, 1_u64.wrapping_neg());
+            return block;
         }
-        block
+        state.allocated_slowly(block, size, Event::Allocation)
     })
 }
 
@@ -383,7 +392,7 @@ impl ThreadState {
         if sum >= self.sample_at.get() {
             let rate = self.config.get().rate();
             self.draw(sum);
-            if size > 0 && self.inside.get() == 0 {
+            if rate > 0 && size > 0 && self.inside.get() == 0 {
                 hook::sampled(block, size, rate);
             }
         }
@@ -423,10 +432,11 @@ impl ThreadState {
     /// last draw had its chance, so a draw may be made at any time without favouring any allocation.
     fn draw(&self, here: u64) {
         let mut random = self.random.get();
-        self.sample_at.set(match self.config.get().rate() {
-            0 => u64::MAX,
-            rate => here.saturating_add(draw::distance(&mut random, rate)),
-        });
+        self.sample_at
+            .set(here.saturating_add(match self.config.get().rate() {
+                0 => UNSAMPLED_DISTANCE,
+                rate => draw::distance(&mut random, rate),
+            }));
         self.random.set(random);
     }
 

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use perfwright_heap::{Allocator, SampledAlloc, Timeline, Totals};
 
-// What the feature links.
+// SAFETY: the declarations of what the feature links.
 unsafe extern "C" {
     fn _rjem_aligned_alloc(align: usize, size: usize) -> *mut c_void;
     fn _rjem_free(block: *mut c_void);
@@ -17,11 +17,13 @@ struct Jemalloc;
 
 // SAFETY: jemalloc's blocks are as large and as aligned as asked for, and live until they are freed.
 unsafe impl GlobalAlloc for Jemalloc {
+    // SAFETY: the trait's contract is all that it needs.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the alignment is a power of two, at least a pointer's.
         unsafe { _rjem_aligned_alloc(layout.align().max(8), layout.size()).cast() }
     }
 
+    // SAFETY: the trait's contract is all that it needs.
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
         // SAFETY: it came from `alloc`.
         unsafe { _rjem_free(block.cast()) }

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use perfwright_heap::{Allocator, SampledAlloc, Timeline};
 
-// What the feature links.
+// SAFETY: the declarations of what the feature links.
 unsafe extern "C" {
     fn mi_malloc_aligned(size: usize, align: usize) -> *mut c_void;
     fn mi_free(block: *mut c_void);
@@ -17,11 +17,13 @@ struct Mimalloc;
 
 // SAFETY: mimalloc's blocks are as large and as aligned as asked for, and live until they are freed.
 unsafe impl GlobalAlloc for Mimalloc {
+    // SAFETY: the trait's contract is all that it needs.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the alignment is a power of two.
         unsafe { mi_malloc_aligned(layout.size(), layout.align()).cast() }
     }
 
+    // SAFETY: the trait's contract is all that it needs.
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
         // SAFETY: it came from `alloc`.
         unsafe { mi_free(block.cast()) }

@@ -15,7 +15,7 @@ struct Context {
 
 type Callback = unsafe extern "C" fn(context: *mut Context, data: *mut c_void) -> c_int;
 
-// Of the Itanium C++ ABI; every Unix target of Rust links it, since panics unwind by it.
+// SAFETY: the declarations of the Itanium C++ ABI; every Unix target of Rust links it, since panics unwind by it.
 unsafe extern "C" {
     fn _Unwind_Backtrace(callback: Callback, data: *mut c_void) -> c_int;
     fn _Unwind_GetIP(context: *mut Context) -> usize;

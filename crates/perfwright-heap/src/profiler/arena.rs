@@ -150,6 +150,8 @@ fn map(len: usize) -> Option<NonNull<u8>> {
     NonNull::new(start.cast())
 }
 
+/// # Safety
+/// The bytes are the arena's, and nobody looks at them meanwhile.
 #[cfg(not(miri))]
 unsafe fn zero(start: *mut u8, len: usize) {
     // Gives the pages back too.
@@ -168,6 +170,8 @@ fn map(len: usize) -> Option<NonNull<u8>> {
     NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) })
 }
 
+/// # Safety
+/// The bytes are the arena's, and nobody looks at them meanwhile.
 #[cfg(miri)]
 unsafe fn zero(start: *mut u8, len: usize) {
     // SAFETY: the caller's contract.

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::arena::Arena;
 use crate::filter::{Bits, hash};
 
-/// Bits at the start: half a KiB. A larger filter takes lines of the cache that the program could use (8 KiB made
-/// a churn of small blocks 5 % slower).
+/// Bits at the start: half a KiB. A larger filter takes lines of the cache that the program could use.
 const FIRST_LOG2: u32 = 12;
 /// Bits for each sampled block that is live, at least: at most one free in so many looks at the table for nothing.
 const BITS_PER_BLOCK: u64 = 64;
