@@ -351,7 +351,7 @@ impl ThreadState {
             phase: Cell::new(Phase::New),
             reallocations: Cell::new(0),
             observer: Cell::new(None),
-            sample_at: Cell::new(u64::MAX),
+            sample_at: Cell::new(UNSAMPLED_DISTANCE),
             config: Cell::new(Config::OFF),
             random: Cell::new(0),
             ordinal: Cell::new(0),
