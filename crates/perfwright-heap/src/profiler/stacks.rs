@@ -13,8 +13,8 @@ pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Frames between a walk and the allocator's method: the function that walks, and the slow path that calls it.
 const OWN_FRAMES: usize = 2;
-/// Frames that the allocator's shims may take.
-const MAX_SHIMS: usize = 8;
+/// Frames that the slow path and the shims may take, without optimisation too.
+const MAX_SHIMS: usize = 16;
 
 static MAP: AtomicPtr<CodeMap> = AtomicPtr::new(ptr::null_mut());
 /// Walks under way.
