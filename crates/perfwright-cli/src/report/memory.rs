@@ -384,7 +384,7 @@ impl Memory {
             ),
         };
         lines.push(format!(
-            "Sites are estimated from {}, one in {} allocated on average{lost}; ± is one standard deviation.",
+            "Sites are estimated from {}, one in {} allocated on average{lost}; ± is one standard deviation at most.",
             counted(self.samples, "sample"),
             unsigned(self.rate_bytes)
         ));
