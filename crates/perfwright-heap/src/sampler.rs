@@ -33,14 +33,14 @@ pub struct Capture {
 /// Places in the program that keep growing, and how. A place is a frame: all stacks that have it.
 ///
 /// A place is suspected if its bytes in use grow steadily over the time observed, or a later part of it, its blocks
-/// of old, middle and recent times survive, and it still grows at the end. Of several frames that grow the one that
-/// does so most steadily is named, then what grows without it. A program that does not leak is suspected at about
-/// one look in 1,000. It takes at least 8 epochs. Not seen: growth of single large blocks (a `Vec` that doubles),
-/// and a leak whose blocks are sampled fewer than 8 times.
+/// of old, middle and recent times survive, and it still grows at the end. Of several frames that grow as much the
+/// one with the fewest allocations besides is named, then what grows without it. A program that does not leak is
+/// suspected at about one look in 1,000. It takes at least 8 epochs. Not seen: growth of single large blocks (a
+/// `Vec` that doubles), and a leak whose blocks are sampled fewer than 8 times.
 #[derive(Clone, Debug)]
 pub struct Suspects {
-    /// Of each place the stack with most in use: sample types `inuse_objects`/`count` and `inuse_space`/`bytes`, of the whole place. Its sample `i` is about
-    /// `suspects[i]`.
+    /// Of each place the stack that grew most of late: sample types `inuse_objects`/`count` and
+    /// `inuse_space`/`bytes`, of the whole place. Its sample `i` is about `suspects[i]`.
     pub profile: Profile,
     /// The fastest growing first.
     pub suspects: Vec<Suspect>,

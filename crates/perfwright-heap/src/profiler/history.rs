@@ -100,6 +100,19 @@ impl History {
         self.survivors[clock.bucket_of(epoch)] += 1;
     }
 
+    /// Samples born so far.
+    pub(crate) fn births(&self) -> u64 {
+        self.births.iter().map(|&births| u64::from(births)).sum()
+    }
+
+    /// By how much it grew in the second half of the time. Advance it first.
+    pub(crate) fn late_gain(&self, clock: &Clock) -> i64 {
+        let Some(last) = clock.bucket_of(clock.epoch).checked_sub(1) else {
+            return 0;
+        };
+        self.in_use[last].wrapping_sub(self.in_use[last / 2]) as i64
+    }
+
     /// Adds another site's past. Advance both first, to the same moment.
     pub(crate) fn join(&mut self, other: &History) {
         for i in 0..BUCKETS {

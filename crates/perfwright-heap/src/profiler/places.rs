@@ -14,12 +14,14 @@ use super::sites::Amount;
 
 /// How often a program that does not leak is suspected, at one look.
 const FALSE_POSITIVE_RATE: f64 = 1e-3;
+/// A frame that has so much of the growth of another, and less besides, says more.
+const MOST_OF_GROWTH: f64 = 0.8;
 /// Places named at most.
 const MAX_PLACES: usize = 16;
 
 /// The stacks that share a frame, and how they grow.
 pub(crate) struct GrowingPlace {
-    /// The row of the site among them that has most in use.
+    /// The row of the site among them that grew most of late.
     pub(crate) row: usize,
     pub(crate) in_use: Amount,
     pub(crate) growth: Growth,
@@ -60,17 +62,34 @@ pub(crate) fn growing(copy: &Copy) -> Vec<GrowingPlace> {
     let rate = FALSE_POSITIVE_RATE / candidates.len().max(1) as f64;
     let mut places = Vec::new();
     while places.len() < MAX_PLACES {
-        let grow = candidates.iter().filter_map(|candidate| {
-            let history = joined(&sites, candidate);
-            Some((history.growth(&copy.clock, rate)?, candidate))
-        });
+        let grow: Vec<_> = candidates
+            .iter()
+            .filter_map(|candidate| {
+                let history = joined(&sites, candidate);
+                Some((
+                    history.growth(&copy.clock, rate)?,
+                    history.births(),
+                    candidate,
+                ))
+            })
+            .collect();
         let sureness = |growth: &Growth| growth.per_second / growth.per_second_error;
-        let Some((growth, surest)) =
-            grow.max_by(|(a, _), (b, _)| sureness(a).total_cmp(&sureness(b)))
-        else {
+        let surest = grow
+            .iter()
+            .max_by(|(a, ..), (b, ..)| sureness(a).total_cmp(&sureness(b)));
+        let Some((surest, ..)) = surest else {
             break;
         };
-        places.extend(claim(&mut sites, surest, growth));
+        // Whoever calls it grows as much, and by chance more steadily.
+        let enough = surest.per_second * MOST_OF_GROWTH;
+        let least_besides = grow
+            .iter()
+            .filter(|(growth, ..)| growth.per_second >= enough)
+            .min_by_key(|(_, births, candidate)| (*births, candidate.depths));
+        let Some(&(growth, _, surest)) = least_besides else {
+            break;
+        };
+        places.extend(claim(copy, &mut sites, surest, growth));
     }
     places
 }
@@ -111,9 +130,14 @@ fn joined(sites: &[Current], candidate: &Candidate) -> History {
     history
 }
 
-fn claim(sites: &mut [Current], candidate: &Candidate, growth: Growth) -> Option<GrowingPlace> {
+fn claim(
+    copy: &Copy,
+    sites: &mut [Current],
+    candidate: &Candidate,
+    growth: Growth,
+) -> Option<GrowingPlace> {
     let mut in_use = Amount::default();
-    let mut most: Option<(u64, usize)> = None;
+    let mut most: Option<(i64, usize)> = None;
     for &index in &candidate.sites {
         let site = &mut sites[index];
         if site.is_claimed {
@@ -121,7 +145,7 @@ fn claim(sites: &mut [Current], candidate: &Candidate, growth: Growth) -> Option
         }
         site.is_claimed = true;
         in_use.add(site.in_use);
-        most = most.max(Some((site.in_use.fine_bytes(), site.row)));
+        most = most.max(Some((site.history.late_gain(&copy.clock), site.row)));
     }
     most.map(|(_, row)| GrowingPlace {
         row,
