@@ -44,7 +44,7 @@ struct Candidate {
     depths: usize,
 }
 
-/// The places that grow, the surest first.
+/// The places that grow, the fastest first.
 pub(crate) fn growing(copy: &Copy) -> Vec<GrowingPlace> {
     let mut sites: Vec<Current> = Vec::new();
     // The first row is what found no room.
@@ -91,6 +91,7 @@ pub(crate) fn growing(copy: &Copy) -> Vec<GrowingPlace> {
         };
         places.extend(claim(copy, &mut sites, surest, growth));
     }
+    places.sort_by(|a, b| b.growth.per_second.total_cmp(&a.growth.per_second));
     places
 }
 
