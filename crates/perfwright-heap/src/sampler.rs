@@ -68,8 +68,9 @@ pub struct Suspect {
 
 /// A running heap profiler. Use it from any thread; dropping it stops it.
 ///
-/// In a forked child it is off: its captures are empty there, and another may be started. Exact
-/// [`Totals`](crate::Totals) go on.
+/// In a forked child it is off: its captures are empty there. Exact [`Totals`](crate::Totals) go on. Another may be
+/// started there, if no other thread of the parent was just starting a thread when it forked: the standard library
+/// cannot start one in the child then.
 #[must_use = "sampling stops when the sampler is dropped"]
 pub struct Sampler {
     #[cfg(all(

@@ -17,6 +17,7 @@ static ALLOC: SampledAlloc = SampledAlloc::system();
 
 const FORKS: usize = 200;
 /// How long a child may take that needs milliseconds.
+const STARTS: u32 = 50;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -38,9 +39,29 @@ fn no_child_hangs() {
                     .expect("the thread ends well");
             }
         });
-        let bad: Vec<_> = (0..FORKS).filter_map(|_| fork_once(&sampler)).collect();
+        let bad: Vec<_> = (0..FORKS)
+            .filter_map(|_| fork_once(&sampler, false))
+            .collect();
         stop.store(true, Ordering::Relaxed);
         assert_eq!(bad, [] as [String; 0], "of {FORKS} forks");
+    });
+    // Starting a sampler starts a thread, and the standard library has a lock for that which a fork may copy held
+    // while another thread is starting. So none is here.
+    stop.store(false, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| churn(&stop));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let bad: Vec<_> = (0..STARTS)
+            .filter_map(|_| fork_once(&sampler, true))
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(
+            bad,
+            [] as [String; 0],
+            "of {STARTS} forks that start a sampler"
+        );
     });
     let capture = sampler.stop();
     assert!(
@@ -61,14 +82,14 @@ fn churn(stop: &AtomicBool) {
 }
 
 /// Forks, lets the child allocate, free, and ask; says what went wrong.
-fn fork_once(sampler: &Sampler) -> Option<String> {
+fn fork_once(sampler: &Sampler, starts: bool) -> Option<String> {
     // Sampled here, freed there.
     let block = vec![1_u8; 100_000];
     // SAFETY: the child only does what is documented to work there, and leaves by `_exit`. glibc's allocator
     // works in a forked child.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        let failed = in_child(sampler, block).err().unwrap_or(0);
+        let failed = in_child(sampler, block, starts).err().unwrap_or(0);
         // SAFETY: ends the child without running the parent's exit handlers.
         unsafe { libc::_exit(failed) };
     }
@@ -91,7 +112,7 @@ fn fork_once(sampler: &Sampler) -> Option<String> {
 }
 
 /// The number of the step that went wrong.
-fn in_child(sampler: &Sampler, block: Vec<u8>) -> Result<(), i32> {
+fn in_child(sampler: &Sampler, block: Vec<u8>, starts: bool) -> Result<(), i32> {
     let check = |right: bool, step: i32| if right { Ok(()) } else { Err(step) };
     drop(block);
     let before = Totals::read().expect("it is the global allocator");
@@ -104,6 +125,9 @@ fn in_child(sampler: &Sampler, block: Vec<u8>) -> Result<(), i32> {
     check(sampler.peak().is_none(), 3)?;
     sampler.mark();
     sampler.pause();
+    if !starts {
+        return Ok(());
+    }
     let own = Sampler::start(Options::new().rate_bytes(64)).map_err(|_| 4)?;
     drop(black_box(vec![1_u8; 100_000]));
     check(own.stop().audit.samples > 0, 5)

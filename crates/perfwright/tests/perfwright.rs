@@ -114,7 +114,6 @@ fn program() {
         "{:?}",
         profiler.status()
     );
-    assert!(!profiler.status().commanded);
     if controlled {
         while !profiler.status().commanded {
             burn(Duration::from_millis(10));
