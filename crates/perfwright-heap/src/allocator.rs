@@ -25,7 +25,7 @@ use crate::thread;
 /// **What it costs.** Exact counts are always on: a few loads and stores in the thread's own memory for each
 /// allocation and each free. Sampling adds nothing to that but the samples themselves: on average one stack walk
 /// for each [`Options::rate_bytes`](crate::Options::rate_bytes) allocated, and a lookup when a block is freed
-/// that was sampled (or, rarely, looks like it). `cargo bench` of the benches workspace prints the numbers.
+/// that was sampled (or, rarely, looks like it). The repository's `benches/heap` prints the numbers.
 ///
 /// **What is counted.** The bytes asked for, not what the allocator rounds them to. `realloc` counts the new
 /// size as allocated and the old one as freed, as one allocation and one free. What failed is not

@@ -83,8 +83,8 @@ pub struct NotInstalled;
 /// may be nested; the outer one has all of the inner one, but not what counting itself took. If `work` panics,
 /// the panic goes on and the count is over.
 ///
-/// Each allocation's stack is looked at, for the first 65,536: 2 microseconds near the thread's root, 25 at a
-/// hundred frames. Up to 2,048 distinct stacks are kept, see [`Counted::sites`]. An optimised build may leave out
+/// Each allocation's stack is unwound, for the first 65,536, which takes longer than the allocation. Up to 2,048
+/// distinct stacks are kept, see [`Counted::sites`]. An optimised build may leave out
 /// allocations that nobody looks at; [`std::hint::black_box`] keeps them.
 ///
 /// ```

@@ -112,32 +112,27 @@ pub(crate) fn set_forking(forking: bool) {
 
 #[cfg(all(target_os = "linux", not(miri)))]
 fn wait(word: &AtomicU32) {
-    // SAFETY: the word is alive, and errno, which the caller of an allocator may care about, is put back.
-    unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            WAITED_FOR,
-            std::ptr::null::<libc::timespec>(),
-        );
-        *errno = before;
-    }
+    futex(word, libc::FUTEX_WAIT, WAITED_FOR);
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]
 fn wake(word: &AtomicU32) {
-    // SAFETY: as in `wait`.
+    futex(word, libc::FUTEX_WAKE, 1);
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) {
+    // SAFETY: the word is alive, and errno, which the caller of an allocator may care about, is put back. Waking
+    // does not read the timeout.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
-            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-            1,
+            operation | libc::FUTEX_PRIVATE_FLAG,
+            value,
+            std::ptr::null::<libc::timespec>(),
         );
         *errno = before;
     }

@@ -119,6 +119,15 @@ pub mod heap_files {
     pub const HEAP: &str = "heap.pb.gz";
     /// In use when most was; absent if nothing was sampled.
     pub const PEAK: &str = "peak.pb.gz";
+    /// The sample types of [`SUSPECTS`], with their units: what is known of each suspect.
+    pub const SUSPECT_TYPES: [(&str, &str); 6] = [
+        ("inuse_objects", "count"),
+        ("inuse_space", "bytes"),
+        ("growth", "bytes/second"),
+        ("growth_error", "bytes/second"),
+        ("oldest_age", "nanoseconds"),
+        ("survived", "ppm"),
+    ];
     /// Sites that look like leaks, with how they grow.
     pub const SUSPECTS: &str = "suspects.pb.gz";
 }

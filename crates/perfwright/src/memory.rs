@@ -291,15 +291,8 @@ fn during(earlier: &Capture, later: &Capture) -> Profile {
 /// The suspects as a profile: what is known of each is a value of its sample.
 fn with_growth(suspects: &Suspects) -> Profile {
     let source = &suspects.profile;
-    let types = [
-        ("inuse_objects", "count"),
-        ("inuse_space", "bytes"),
-        ("growth", "bytes/second"),
-        ("growth_error", "bytes/second"),
-        ("oldest_age", "nanoseconds"),
-        ("survived", "ppm"),
-    ];
-    let mut profile = Profile::new(types.map(|(kind, unit)| SampleType::new(kind, unit)));
+    let mut profile =
+        Profile::new(heap_files::SUSPECT_TYPES.map(|(kind, unit)| SampleType::new(kind, unit)));
     profile.meta = source.meta.clone();
     profile.meta.default_sample_type = Some(1);
     let value = 1;

@@ -210,7 +210,7 @@ fn a_commanded_capture_has_what_was_allocated_meanwhile_and_all_that_is_in_use()
         mib("alloc_space")
     );
     assert!(
-        (12.0..15.0).contains(&mib("inuse_space")),
+        (12.0..13.0).contains(&mib("inuse_space")),
         "{}",
         mib("inuse_space")
     );

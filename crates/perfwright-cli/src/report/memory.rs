@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use perfwright::control::heap_files;
 use perfwright::heap::Audit;
 use perfwright::moment::Moment;
 use perfwright_analyze::Origin;
@@ -170,18 +171,10 @@ fn error(bytes: i64, rate: u64) -> i64 {
 }
 
 fn suspects(profile: &Profile, rate: u64) -> Vec<Suspect> {
-    let kinds = [
-        "inuse_space",
-        "inuse_objects",
-        "growth",
-        "growth_error",
-        "oldest_age",
-        "survived",
-    ];
-    let found = kinds.map(|kind| profile.find_sample_type(kind));
+    let found = heap_files::SUSPECT_TYPES.map(|(kind, _)| profile.find_sample_type(kind));
     let [
-        Some(space),
         Some(objects),
+        Some(space),
         Some(growth),
         Some(growth_error),
         Some(age),
@@ -526,15 +519,8 @@ mod tests {
 
     #[test]
     fn suspects_carry_their_growth_and_their_callers() {
-        let types = [
-            ("inuse_objects", "count"),
-            ("inuse_space", "bytes"),
-            ("growth", "bytes/second"),
-            ("growth_error", "bytes/second"),
-            ("oldest_age", "nanoseconds"),
-            ("survived", "ppm"),
-        ];
-        let mut profile = Profile::new(types.map(|(kind, unit)| SampleType::new(kind, unit)));
+        let mut profile =
+            Profile::new(heap_files::SUSPECT_TYPES.map(|(kind, unit)| SampleType::new(kind, unit)));
         let frames = ["main", "shop::list", "shop::cache", "alloc::alloc"]
             .map(|name| location(&mut profile, name));
         let stack = profile.intern_stack_root_first(frames);

@@ -1,10 +1,10 @@
-//! Where in the program memory grows: the frame whose allocations, through whatever it calls and whoever calls it,
-//! grow most surely.
+//! Where in the program memory grows: the frame that has nearly all of a growth, through whatever it calls and
+//! whoever calls it, and the fewest allocations besides.
 //!
 //! One stack is right for counting and too fine for judging growth. A text is written by a dozen functions, each of
 //! which may be the one that makes its buffer grow, and the task that does so is polled by way of a dozen more; a
 //! leak that is spread over all of these grows too little in each to be told from chance. A frame that they share
-//! has all of it, and the frame with the least besides has the steadiest growth.
+//! has all of it; so has whoever calls that, hence what each has besides decides.
 
 use std::collections::HashMap;
 
@@ -86,10 +86,10 @@ pub(crate) fn growing(copy: &Copy) -> Vec<GrowingPlace> {
             .iter()
             .filter(|(growth, ..)| growth.per_second >= enough)
             .min_by_key(|(_, births, candidate)| (*births, candidate.depths));
-        let Some(&(growth, _, surest)) = least_besides else {
+        let Some(&(growth, _, place)) = least_besides else {
             break;
         };
-        places.extend(claim(copy, &mut sites, surest, growth));
+        places.extend(claim(copy, &mut sites, place, growth));
     }
     places.sort_by(|a, b| b.growth.per_second.total_cmp(&a.growth.per_second));
     places
