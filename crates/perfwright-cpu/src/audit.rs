@@ -110,6 +110,53 @@ impl Audit {
         share(self.sampled_nanos, self.cpu_nanos)
     }
 
+    /// The account of the time since `earlier`, which is an earlier one of the same sampler's.
+    pub(crate) fn since(&self, earlier: &Audit) -> Audit {
+        let mut since = self.clone();
+        for (later, earlier) in [
+            (&mut since.expected, earlier.expected),
+            (&mut since.delivered, earlier.delivered),
+            (&mut since.dropped, earlier.dropped),
+            (&mut since.truncated, earlier.truncated),
+            (&mut since.rootless, earlier.rootless),
+            (&mut since.unknown_stack, earlier.unknown_stack),
+            (&mut since.repaired, earlier.repaired),
+            (&mut since.over_memory, earlier.over_memory),
+            (&mut since.duration_nanos, earlier.duration_nanos),
+            (&mut since.cpu_nanos, earlier.cpu_nanos),
+            (&mut since.sampled_nanos, earlier.sampled_nanos),
+            (&mut since.lost_nanos, earlier.lost_nanos),
+            (&mut since.own_cpu_nanos, earlier.own_cpu_nanos),
+            (&mut since.handler_nanos, earlier.handler_nanos),
+        ] {
+            *later = later.saturating_sub(earlier);
+        }
+        since.delivered_effective = self.effective_since(earlier, since.delivered);
+        let sampled = match self.mode {
+            Mode::Cpu => since.cpu_nanos,
+            Mode::Wall => since.sampled_nanos,
+        };
+        since.frequency_effective_hz = match sampled {
+            0 => 0.0,
+            nanos => since.delivered as f64 * 1e9 / nanos as f64,
+        };
+        since
+    }
+
+    /// From the sum of the weights and of their squares, which the effective numbers tell.
+    fn effective_since(&self, earlier: &Audit, delivered: u64) -> u64 {
+        let sum = |audit: &Audit| audit.sampled_nanos as f64;
+        let squares = |audit: &Audit| match audit.delivered_effective {
+            0 => 0.0,
+            effective => sum(audit).powi(2) / effective as f64,
+        };
+        let (weights, squares) = (sum(self) - sum(earlier), squares(self) - squares(earlier));
+        match weights > 0.0 && squares > 0.0 {
+            true => ((weights.powi(2) / squares) as u64).min(delivered),
+            false => 0,
+        }
+    }
+
     /// The share of stacks that do not reach the start of their thread, 0 to 1; `None` without samples.
     pub fn rootless_share(&self) -> Option<f64> {
         share(self.rootless, self.delivered)
@@ -237,6 +284,26 @@ mod tests {
             notes: vec!["a=b".into(), "two\nlines".into()],
             ..Audit::default()
         }
+    }
+
+    #[test]
+    fn of_two_accounts_the_difference_is_told() {
+        // 100 samples of 1 ms, then 50 of 2 ms.
+        let account = |delivered, sampled_nanos, delivered_effective| Audit {
+            delivered,
+            sampled_nanos,
+            cpu_nanos: sampled_nanos,
+            delivered_effective,
+            threads_seen: 3,
+            ..Audit::default()
+        };
+        let earlier = account(100, 100_000_000, 100);
+        let later = account(150, 200_000_000, 133);
+        let since = later.since(&earlier);
+        assert_eq!((since.delivered, since.sampled_nanos), (50, 100_000_000));
+        assert_eq!(since.threads_seen, 3);
+        assert_eq!(since.frequency_effective_hz, 500.0);
+        assert!((49..=50).contains(&since.delivered_effective), "{since:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use perfwright_model::Profile;
+use perfwright_model::{Importer, Profile};
 
 use crate::audit::Audit;
 use crate::error::StartError;
@@ -21,6 +21,36 @@ pub struct Capture {
     pub profile: Profile,
     /// The same facts that stand in the profile's comments.
     pub audit: Audit,
+}
+
+impl Capture {
+    /// What was sampled between `earlier`, a snapshot of the same sampler, and this one.
+    #[must_use]
+    pub fn since(&self, earlier: &Capture) -> Capture {
+        let audit = self.audit.since(&earlier.audit);
+        let profile = self.profile.since(&earlier.profile);
+        // One sampler's captures always have the same sample types.
+        let difference =
+            profile.unwrap_or_else(|_| Profile::new(self.profile.sample_types().to_vec()));
+        let mut profile = without_negative(&difference);
+        profile.meta = difference.meta;
+        profile.meta.comments = audit.to_comments();
+        Capture { profile, audit }
+    }
+}
+
+/// Time that no sample stood for may have got one by the later capture; then it counts where that one is.
+fn without_negative(profile: &Profile) -> Profile {
+    let mut kept = Profile::new(profile.sample_types().to_vec());
+    let mut importer = Importer::new(profile);
+    for sample in profile.samples() {
+        if sample.values.iter().all(|&value| value >= 0) {
+            let stack = importer.stack(&mut kept, sample.stack);
+            let labels = importer.labels(&mut kept, sample.labels);
+            kept.push_sample(stack, labels, sample.values);
+        }
+    }
+    kept
 }
 
 /// A running sampler. Use it from any thread; dropping it stops it.

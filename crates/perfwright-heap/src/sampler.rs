@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use perfwright_model::{Importer, Profile};
+use perfwright_model::Profile;
 
 use crate::audit::Audit;
 use crate::error::StartError;
@@ -155,46 +155,9 @@ impl fmt::Debug for Sampler {
 /// are below 0 where more was freed.
 #[must_use]
 pub fn delta(earlier: &Capture, later: &Capture) -> Profile {
-    let types = later.profile.sample_types().to_vec();
-    let mut delta = Profile::new(types);
-    delta.meta = later.profile.meta.clone();
-    delta.meta.time_nanos = earlier
-        .profile
-        .meta
-        .time_nanos
-        .zip(earlier.profile.meta.duration_nanos)
-        .map(|(start, duration)| start.saturating_add(duration));
-    delta.meta.duration_nanos = later
-        .profile
-        .meta
-        .duration_nanos
-        .zip(earlier.profile.meta.duration_nanos)
-        .map(|(later, earlier)| later.saturating_sub(earlier));
-    for (source, sign) in [(&later.profile, 1), (&earlier.profile, -1)] {
-        let mut importer = Importer::new(source);
-        for sample in source.samples() {
-            let stack = importer.stack(&mut delta, sample.stack);
-            let labels = importer.labels(&mut delta, sample.labels);
-            let values: Vec<i64> = sample.values.iter().map(|value| value * sign).collect();
-            delta.record(stack, labels, &values);
-        }
-    }
-    without_zeroes(&delta)
-}
-
-/// The same profile without samples that are all zeroes.
-fn without_zeroes(profile: &Profile) -> Profile {
-    let mut kept = Profile::new(profile.sample_types().to_vec());
-    kept.meta = profile.meta.clone();
-    let mut importer = Importer::new(profile);
-    for sample in profile.samples() {
-        if sample.values.iter().any(|&value| value != 0) {
-            let stack = importer.stack(&mut kept, sample.stack);
-            let labels = importer.labels(&mut kept, sample.labels);
-            kept.push_sample(stack, labels, sample.values);
-        }
-    }
-    kept
+    let delta = later.profile.since(&earlier.profile);
+    // Two captures of the heap always have the same sample types.
+    delta.unwrap_or_else(|_| Profile::new(later.profile.sample_types().to_vec()))
 }
 
 fn check_rate(asked: u64) -> Result<(), StartError> {

@@ -221,6 +221,57 @@ impl Profile {
         Ok(())
     }
 
+    /// What was added since `earlier`, a snapshot of the same growing profile: the difference of each stack's
+    /// values, without those where nothing changed. Values that can shrink, such as what is in use, are below 0
+    /// where they did. The time becomes the end of the earlier one's, the duration the difference; samples with
+    /// times of their own are summed up.
+    ///
+    /// # Errors
+    /// If the sample types differ.
+    pub fn since(&self, earlier: &Profile) -> Result<Profile, MergeError> {
+        let mut sums = Profile::new(self.sample_types().to_vec());
+        let columns = sums.columns_of(earlier)?;
+        let same: Vec<usize> = (0..columns.len()).collect();
+        for (source, columns, sign) in [(self, &same, 1_i64), (earlier, &columns, -1)] {
+            let mut importer = Importer::new(source);
+            for sample in source.samples() {
+                let stack = importer.stack(&mut sums, sample.stack);
+                let labels = importer.labels(&mut sums, sample.labels);
+                let values: Vec<i64> = columns
+                    .iter()
+                    .map(|&column| sample.values[column].saturating_mul(sign))
+                    .collect();
+                sums.record(stack, labels, &values);
+            }
+        }
+        let mut difference = sums.without_zeroes();
+        difference.meta = self.meta.clone();
+        let (later, before) = (&self.meta, &earlier.meta);
+        difference.meta.time_nanos = before
+            .time_nanos
+            .zip(before.duration_nanos)
+            .map(|(start, duration)| start.saturating_add(duration));
+        difference.meta.duration_nanos = later
+            .duration_nanos
+            .zip(before.duration_nanos)
+            .map(|(later, before)| later.saturating_sub(before));
+        Ok(difference)
+    }
+
+    /// The samples that have a value, and what they need; without meta data.
+    fn without_zeroes(&self) -> Profile {
+        let mut kept = Profile::new(self.sample_types().to_vec());
+        let mut importer = Importer::new(self);
+        for sample in self.samples() {
+            if sample.values.iter().any(|&value| value != 0) {
+                let stack = importer.stack(&mut kept, sample.stack);
+                let labels = importer.labels(&mut kept, sample.labels);
+                kept.push_sample(stack, labels, sample.values);
+            }
+        }
+        kept
+    }
+
     /// For each of our sample types, its column in `other`.
     fn columns_of(&self, other: &Profile) -> Result<Vec<usize>, MergeError> {
         let (ours, theirs) = (self.sample_types(), other.sample_types());

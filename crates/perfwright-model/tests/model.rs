@@ -228,6 +228,26 @@ fn merging_finds_columns_by_type_and_refuses_others() {
 }
 
 #[test]
+fn what_was_added_since_a_snapshot_is_the_difference() {
+    let mut earlier = folded("main;a 3\nmain;b 5\nw1: main;a 2");
+    earlier.meta.time_nanos = Some(1_000);
+    earlier.meta.duration_nanos = Some(100);
+    let mut later = folded("main;new 1\nmain;a 4\nmain;b 5\nw1: main;a 1");
+    later.meta.time_nanos = Some(1_000);
+    later.meta.duration_nanos = Some(250);
+    let since = later.since(&earlier).expect("same types");
+    assert_eq!(
+        unfolded(&since),
+        ["main;a 1", "main;new 1", "w1: main;a -1"]
+    );
+    assert_eq!(since.find_string("b"), None);
+    assert_eq!(since.meta.time_nanos, Some(1_100));
+    assert_eq!(since.meta.duration_nanos, Some(150));
+    let other = Profile::new([SampleType::new("cpu", "nanoseconds")]);
+    assert!(later.since(&other).is_err());
+}
+
+#[test]
 fn merging_keeps_what_one_side_does_not_know() {
     let (mut a, mut b) = (folded("f 1"), folded("f 1"));
     a.meta.duration_nanos = Some(5);
