@@ -8,6 +8,7 @@
 //!   [`CallTree::callees`] as trees;
 //! - [`Filter`]: a part of a profile, as a profile; it composes with everything else;
 //! - [`diff`] and [`DiffTree`]: two profiles side by side;
+//! - [`polls`]: a CPU profile and the spans of the same time, joined: which spans computed, which blocked;
 //! - [`crate_of`], [`Origin`], [`short_name`], [`short_path`], [`quantity`]: names and values for people.
 //!
 //! It reads no file and no clock, starts no thread, and judges nothing: whether a difference is chance is for
@@ -38,6 +39,7 @@ mod grow;
 mod hash;
 mod labels;
 mod names;
+mod polls;
 mod quantity;
 mod stacks;
 mod symbols;
@@ -51,6 +53,7 @@ pub use edges::{Butterfly, Edge, butterfly};
 pub use filter::Filter;
 pub use labels::{LabelRow, ThreadRow, by_label, by_thread};
 pub use names::{Origin, crate_of, crate_of_path, is_pseudo, short_name, short_path};
+pub use polls::{MIN_SAMPLES, PollVerdict, Polls, polls};
 pub use quantity::{percent, quantity};
 pub use symbols::{By, Symbol, SymbolId};
 pub use top::{Row, top};
