@@ -8,7 +8,7 @@
 //! ```
 //!
 //! From then on the process samples itself, 99 times per second of CPU time and thread, for as long as
-//! the value lives. [`Profiler::cpu`] is a snapshot of what was seen so far, [`Profiler::write`] puts it
+//! the value lives. [`Perfwright::cpu`] is a snapshot of what was seen so far, [`Perfwright::write`] puts it
 //! into files. `cargo perfwright profile` starts such a program, takes over with a finer engine, and
 //! shows where the time went; the program needs nothing else for that.
 //!
@@ -27,11 +27,11 @@
 //! - Memory: bounded by [`Options::max_memory_bytes`] (64 MiB at most by default, a few MiB in practice),
 //!   whatever the traffic and however long it runs. Beyond it new stacks are counted together and said
 //!   to be so.
-//! - Names are resolved when a profile is written, not while sampling; [`Profiler::cpu`] resolves none.
+//! - Names are resolved when a profile is written, not while sampling; [`Perfwright::cpu`] resolves none.
 //!
 //! # What it will not do
 //! Fail or panic over profiling: [`start`] returns a value in any case, says on standard error what could
-//! not be had, and [`Profiler::status`] says it again. It opens no port, writes no file that was not asked
+//! not be had, and [`Perfwright::status`] says it again. It opens no port, writes no file that was not asked
 //! for, and uses `SIGPROF` alone; a program that uses that itself is left alone.
 //!
 //! # Features
@@ -39,8 +39,8 @@
 //! |---|---|---|
 //! | `heap` | yes | [`heap`]: the heap profiler's allocator, exact counts for tests, the memory timeline |
 //! | `heap-jemalloc`, `heap-mimalloc` | no | that allocator's statistics in the timeline |
-//! | `symbolize` | yes | names, files and lines in what [`Profiler::write`] writes |
-//! | `flamegraph` | no | [`Profiler::write`] draws `cpu.svg` |
+//! | `symbolize` | yes | names, files and lines in what [`Perfwright::write`] writes |
+//! | `flamegraph` | no | [`Perfwright::write`] draws `cpu.svg` |
 //! | `pprof-engine` | no | [`Engine::PprofRs`] on Linux as well |
 
 #[cfg(unix)]
@@ -50,6 +50,7 @@ mod agent;
 pub mod control;
 #[cfg(unix)]
 mod exit;
+mod handle;
 #[cfg(feature = "heap")]
 pub mod heap;
 #[cfg(all(feature = "heap", unix))]
@@ -58,9 +59,9 @@ mod memory;
 #[doc(hidden)]
 pub mod moment;
 mod output;
-mod profiler;
 mod recorder;
 
+pub use handle::{Builder, Perfwright, Status, start};
 pub use output::WriteError;
 pub use perfwright_analyze as analyze;
 pub use perfwright_context::{Guard, label, with_label};
@@ -71,4 +72,3 @@ pub use perfwright_format as format;
 pub use perfwright_model as model;
 #[cfg(feature = "symbolize")]
 pub use perfwright_symbolize as symbolize;
-pub use profiler::{Builder, Profiler, Status, start};

@@ -9,7 +9,7 @@ use perfwright_cpu::Capture;
 use perfwright_format::{folded, pprof};
 use perfwright_model::Profile;
 
-/// Why [`crate::Profiler::write`] wrote nothing, or not all. Fits "failed to {error}".
+/// Why [`crate::Perfwright::write`] wrote nothing, or not all. Fits "failed to {error}".
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriteError {

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use perfwright::Profiler;
+use perfwright::Perfwright;
 use perfwright::control::{CaptureOrder, HeapOrder, Order, Reply, SOCKET_VARIABLE, heap_files};
 use perfwright::format::{Limits, read};
 use perfwright::heap::{Options, SampledAlloc, Threshold, WatchOptions};
@@ -56,7 +56,7 @@ fn open(path: &Path) -> Profile {
 fn the_heap_is_sampled_from_the_start_and_written_beside_the_cpu() {
     let _turn = turn();
     let heap = Options::new().rate_bytes(4 << 10);
-    let profiler = Profiler::builder().heap(heap).start().unwrap();
+    let profiler = Perfwright::builder().heap(heap).start().unwrap();
     let hoard = hoard(16);
     churn(16);
     let capture = profiler.heap().unwrap();
@@ -95,7 +95,7 @@ fn the_heap_is_sampled_from_the_start_and_written_beside_the_cpu() {
 #[test]
 fn without_heap_there_is_none() {
     let _turn = turn();
-    let profiler = Profiler::builder().without_heap().start().unwrap();
+    let profiler = Perfwright::builder().without_heap().start().unwrap();
     assert!(profiler.heap().is_none() && profiler.memory().is_empty());
     let folder = tempfile::tempdir().unwrap();
     profiler.write(folder.path()).unwrap();
@@ -107,7 +107,7 @@ fn a_dump_is_written_once_when_memory_passes_the_threshold() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let when = WatchOptions::new().threshold(Threshold::ResidentBytes(96 << 20));
-    let profiler = Profiler::builder()
+    let profiler = Perfwright::builder()
         .heap(Options::new().rate_bytes(64 << 10))
         .dump_heap(when, folder.path())
         .start()

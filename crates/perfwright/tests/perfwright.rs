@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use perfwright::control::{CaptureOrder, Hello, Order, Reply, SOCKET_VARIABLE, VERSION};
 use perfwright::format::{Limits, read};
-use perfwright::{Engine, Profiler};
+use perfwright::{Engine, Perfwright};
 
 /// There is one sampler in a process, so these tests take turns.
 fn turn() -> MutexGuard<'static, ()> {
@@ -33,7 +33,7 @@ fn burn(duration: Duration) -> u64 {
 }
 
 /// Works until the profiler has seen it.
-fn work_until_seen(profiler: &Profiler) {
+fn work_until_seen(profiler: &Perfwright) {
     while profiler
         .cpu()
         .is_none_or(|capture| capture.profile.total(0) < 10)
@@ -81,15 +81,15 @@ fn a_second_profiler_is_refused_and_may_come_after_the_first() {
     );
     let error = second.write("/nowhere").unwrap_err().to_string();
     assert!(error.contains("another one is running"), "{error}");
-    assert!(Profiler::builder().start().is_err());
+    assert!(Perfwright::builder().start().is_err());
     drop((second, first));
-    assert!(Profiler::builder().frequency_hz(49).start().is_ok());
+    assert!(Perfwright::builder().frequency_hz(49).start().is_ok());
 }
 
 #[test]
 fn options_without_sense_are_errors() {
     let _turn = turn();
-    let error = Profiler::builder().frequency_hz(0).start().unwrap_err();
+    let error = Perfwright::builder().frequency_hz(0).start().unwrap_err();
     assert!(error.to_string().contains("0 Hz"), "{error}");
 }
 

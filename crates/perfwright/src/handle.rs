@@ -1,4 +1,4 @@
-//! The public noun: a profiler that runs while its value lives.
+//! The public noun: Perfwright as it runs in a program, while the value lives.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::recorder::Recorder;
 /// Starts the always-on profiler with its defaults: CPU time at 99 Hz.
 ///
 /// It never fails: where nothing can be sampled, that is said once on standard error and in
-/// [`Profiler::status`], and the program goes on.
-pub fn start() -> Profiler {
-    Profiler::builder().start_or_explain()
+/// [`Perfwright::status`], and the program goes on.
+pub fn start() -> Perfwright {
+    Perfwright::builder().start_or_explain()
 }
 
 /// A profiler of this process. Dropping it ends sampling.
 #[derive(Debug)]
 #[must_use = "sampling ends when the profiler is dropped: write `let _profiler = perfwright::start();`"]
-pub struct Profiler {
+pub struct Perfwright {
     recorder: Arc<Recorder>,
     not_running: Option<String>,
 }
@@ -29,10 +29,10 @@ pub struct Profiler {
 /// How a profiler is to sample.
 ///
 /// ```no_run
-/// use perfwright::{Engine, Profiler};
+/// use perfwright::{Engine, Perfwright};
 ///
 /// # fn main() -> Result<(), perfwright::StartError> {
-/// let profiler = Profiler::builder().frequency_hz(199).engine(Engine::Timer).start()?;
+/// let profiler = Perfwright::builder().frequency_hz(199).engine(Engine::Timer).start()?;
 /// # drop(profiler);
 /// # Ok(()) }
 /// ```
@@ -57,7 +57,7 @@ pub struct Status {
     pub problem: Option<String>,
 }
 
-impl Profiler {
+impl Perfwright {
     /// Settings to change before the start.
     pub fn builder() -> Builder {
         Builder {
@@ -71,20 +71,20 @@ impl Profiler {
         }
     }
 
-    /// What was sampled since the start or the last [`Profiler::take_cpu`]; sampling goes on. `None`
-    /// while nothing is sampled. The profile holds addresses; [`Profiler::write`] resolves them.
+    /// What was sampled since the start or the last [`Perfwright::take_cpu`]; sampling goes on. `None`
+    /// while nothing is sampled. The profile holds addresses; [`Perfwright::write`] resolves them.
     pub fn cpu(&self) -> Option<Capture> {
         self.recorder.snapshot()
     }
 
-    /// Like [`Profiler::cpu`], and begins anew, for one profile per minute or hour. `None` also while a
+    /// Like [`Perfwright::cpu`], and begins anew, for one profile per minute or hour. `None` also while a
     /// command's capture runs: its samples are the command's.
     pub fn take_cpu(&self) -> Option<Capture> {
         self.recorder.take()
     }
 
     /// What was allocated since the start, and what of that is in use: `None` unless the global allocator is
-    /// [`SampledAlloc`](crate::heap::SampledAlloc). The profile holds addresses; [`Profiler::write`] resolves them.
+    /// [`SampledAlloc`](crate::heap::SampledAlloc). The profile holds addresses; [`Perfwright::write`] resolves them.
     #[cfg(all(feature = "heap", unix))]
     pub fn heap(&self) -> Option<perfwright_heap::Capture> {
         Some(self.recorder.memory.sampler()?.snapshot())
@@ -143,7 +143,7 @@ impl Profiler {
     }
 }
 
-impl Drop for Profiler {
+impl Drop for Perfwright {
     fn drop(&mut self) {
         self.recorder.close();
     }
@@ -213,21 +213,21 @@ impl Builder {
     ///
     /// # Errors
     /// [`StartError`] says what is in the way and what to do.
-    pub fn start(self) -> Result<Profiler, StartError> {
+    pub fn start(self) -> Result<Perfwright, StartError> {
         let (recorder, started) = self.launch();
-        started.map(|()| Profiler {
+        started.map(|()| Perfwright {
             recorder,
             not_running: None,
         })
     }
 
-    fn start_or_explain(self) -> Profiler {
+    fn start_or_explain(self) -> Perfwright {
         let (recorder, started) = self.launch();
         let not_running = started.err().map(|error| error.to_string());
         if let Some(why) = &not_running {
             eprintln!("perfwright: failed to {why}; the program goes on without profiles");
         }
-        Profiler {
+        Perfwright {
             recorder,
             not_running,
         }
