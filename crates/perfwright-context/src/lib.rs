@@ -18,15 +18,18 @@
 //! });
 //! ```
 //!
-//! It will not: follow a task over an `.await` by itself (save and restore the word around every poll),
-//! hand a context to a spawned thread, or grow without bound: past [`max_nodes`] every new path is the
+//! [`WithContext::in_context`] carries a context over a future's polls, [`propagate`] to another thread.
+//!
+//! It will not: follow a task over an `.await` or into a thread by itself, or grow without bound: past [`max_nodes`] every new path is the
 //! node [`NodeId::OTHER`] and counted in [`overflowed`].
 
+mod carry;
 mod guard;
 mod instance;
 mod registry;
 mod word;
 
+pub use carry::{InContext, WithContext, propagate, with_word};
 pub use guard::{Guard, label, with_label};
 pub use instance::{INSTANCE_SLOTS, Instance};
 pub use registry::{
