@@ -109,9 +109,7 @@ impl Agent {
             .mode(order.mode.parse().map_err(|error| format!("{error}"))?)
             .frequency_hz(order.frequency_hz)
             .max_memory_bytes(CAPTURE_MEMORY_BYTES_MAX);
-        let engine = self
-            .recorder
-            .begin(options, &order.out, order.heap.as_ref())?;
+        let engine = self.recorder.begin(options, order)?;
         Ok(Reply::Ok {
             engine: Some(engine.to_string()),
         })

@@ -29,6 +29,8 @@
 //!   between samples, on average), `heap_epoch` (milliseconds) and `heap_out`, a folder. The heap is sampled
 //!   from the first of these orders on, to know what was allocated before the capture and lives in it; the
 //!   files that the folder gets when the capture ends are named in [`heap_files`].
+//! - `spans_out` of `start` is a folder too. If the program has a span layer by the time the capture ends, the folder
+//!   gets the files named in [`span_files`].
 //! - The profile in `out` is raw: addresses and mappings, no function names. Symbolizing is the
 //!   command's work, so that the process stays small.
 //! - While a commanded capture runs the always-on sampler is paused, for a process can be sampled only
@@ -100,6 +102,8 @@ pub struct CaptureOrder {
     pub out: PathBuf,
     /// What of the heap.
     pub heap: Option<HeapOrder>,
+    /// The folder that [`span_files`] go to.
+    pub spans: Option<PathBuf>,
 }
 
 /// The heap's part of a capture.
@@ -130,6 +134,16 @@ pub mod heap_files {
     ];
     /// Sites that look like leaks, with how they grow.
     pub const SUSPECTS: &str = "suspects.pb.gz";
+}
+
+/// The names of the raw files that a capture of a program with a span layer gives.
+pub mod span_files {
+    /// What each path of spans took, as a profile.
+    pub const PROFILE: &str = "spans.pb.gz";
+    /// What a profile has no place for: the `Account` of `perfwright::spans`, as JSON.
+    pub const ACCOUNT: &str = "spans.json";
+    /// The slowest requests, as Chrome's trace events.
+    pub const TRACE: &str = "trace.json";
 }
 
 /// A line that is none of the protocol's.
@@ -194,16 +208,19 @@ impl Order {
         match self {
             Order::Go(heap) => heap_order("go", &[], heap.as_ref()),
             Order::Stop => line("stop", &[]),
-            Order::Start(order) => heap_order(
-                "start",
-                &[
+            Order::Start(order) => {
+                let frequency = order.frequency_hz.to_string();
+                let mut pairs = vec![
                     ("engine", order.engine.as_bytes()),
                     ("mode", order.mode.as_bytes()),
-                    ("frequency", order.frequency_hz.to_string().as_bytes()),
+                    ("frequency", frequency.as_bytes()),
                     ("out", order.out.as_os_str().as_encoded_bytes()),
-                ],
-                order.heap.as_ref(),
-            ),
+                ];
+                if let Some(spans) = &order.spans {
+                    pairs.push(("spans_out", spans.as_os_str().as_encoded_bytes()));
+                }
+                heap_order("start", &pairs, order.heap.as_ref())
+            }
         }
     }
 
@@ -219,6 +236,7 @@ impl Order {
                 frequency_hz: fields.number("frequency")?,
                 out: fields.path("out")?,
                 heap: fields.heap_order()?,
+                spans: fields.path("spans_out").ok(),
             })),
             word => Err(problem(format!("`{word}` is no order"))),
         }
@@ -398,6 +416,7 @@ mod tests {
             frequency_hz: 999,
             out: "/runs/a b=c%d\n/raw.pb.gz".into(),
             heap: None,
+            spans: Some("/runs/spans".into()),
         });
         let heap = HeapOrder {
             rate_bytes: 1 << 40,
@@ -406,7 +425,8 @@ mod tests {
         };
         assert_eq!(
             start.to_line(),
-            "start engine=perf mode=cpu frequency=999 out=/runs/a%20b%3Dc%25d%0A/raw.pb.gz\n"
+            "start engine=perf mode=cpu frequency=999 out=/runs/a%20b%3Dc%25d%0A/raw.pb.gz \
+             spans_out=/runs/spans\n"
         );
         let go = Order::Go(Some(heap));
         assert_eq!(

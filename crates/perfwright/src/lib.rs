@@ -60,6 +60,8 @@ mod memory;
 pub mod moment;
 mod output;
 mod recorder;
+#[cfg(feature = "spans")]
+pub mod spans;
 
 pub use handle::{Builder, Perfwright, Status, start};
 pub use output::WriteError;

@@ -98,7 +98,7 @@ fn resolve(profile: &mut Profile) {
 fn resolve(_profile: &mut Profile) {}
 
 /// Writes beside the file and renames, so that a reader sees all of it or nothing.
-fn write_beside(
+pub(crate) fn write_beside(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), WriteError> {

@@ -14,7 +14,7 @@
 
 use std::fmt;
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,9 @@ use crate::memory::Memory;
 use crate::output::{WriteError, write_raw};
 
 #[cfg(unix)]
-use crate::control::HeapOrder;
-/// Elsewhere there is nobody to give one.
-#[cfg(not(unix))]
-type HeapOrder = std::convert::Infallible;
+use crate::control::{CaptureOrder, HeapOrder};
+#[cfg(feature = "spans")]
+use crate::spans::SpanWindow;
 
 /// How long a process that exits waits for another thread that is just writing the profile.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
@@ -45,7 +44,12 @@ pub(crate) struct Recorder {
 enum Phase {
     Off,
     AlwaysOn(Sampler),
-    Commanded { sampler: Sampler, out: PathBuf },
+    Commanded {
+        sampler: Sampler,
+        out: PathBuf,
+        #[cfg(feature = "spans")]
+        spans: Option<SpanWindow>,
+    },
     Closed,
 }
 
@@ -73,16 +77,8 @@ impl Recorder {
     }
 
     /// Starts a commanded capture in place of the always-on sampler, which resumes if that fails.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "the control thread is Unix only")
-    )]
-    pub(crate) fn begin(
-        &self,
-        options: Options,
-        out: &Path,
-        heap: Option<&HeapOrder>,
-    ) -> Result<Engine, String> {
+    #[cfg(unix)]
+    pub(crate) fn begin(&self, options: Options, order: &CaptureOrder) -> Result<Engine, String> {
         let mut phase = self.lock();
         match *phase {
             Phase::Closed => {
@@ -91,7 +87,7 @@ impl Recorder {
             Phase::Commanded { .. } => return Err("start a capture: one is already running".into()),
             Phase::Off | Phase::AlwaysOn(_) => {}
         }
-        if let Some(heap) = heap {
+        if let Some(heap) = &order.heap {
             self.begin_heap(heap)?;
         }
         // The sampler in it stops here: two at once are an error.
@@ -101,7 +97,9 @@ impl Recorder {
                 let engine = sampler.engine();
                 *phase = Phase::Commanded {
                     sampler,
-                    out: out.to_owned(),
+                    out: order.out.clone(),
+                    #[cfg(feature = "spans")]
+                    spans: order.spans.as_deref().map(SpanWindow::open),
                 };
                 Ok(engine)
             }
@@ -119,16 +117,13 @@ impl Recorder {
         self.memory.begin(order)
     }
 
-    #[cfg(not(all(feature = "heap", unix)))]
+    #[cfg(all(not(feature = "heap"), unix))]
     fn begin_heap(&self, _: &HeapOrder) -> Result<(), String> {
         Err("sample the heap: the program's perfwright has no feature `heap`".into())
     }
 
     /// Ends the commanded capture and writes it.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "the control thread is Unix only")
-    )]
+    #[cfg(unix)]
     pub(crate) fn end(&self) -> Result<(), String> {
         let mut phase = self.lock();
         if !matches!(*phase, Phase::Commanded { .. }) {
@@ -142,10 +137,7 @@ impl Recorder {
     }
 
     /// Drops a commanded capture whose command is gone.
-    #[cfg_attr(
-        not(unix),
-        expect(dead_code, reason = "the control thread is Unix only")
-    )]
+    #[cfg(unix)]
     pub(crate) fn abandon(&self) {
         let mut phase = self.lock();
         if matches!(*phase, Phase::Commanded { .. }) {
@@ -167,7 +159,7 @@ impl Recorder {
 
     /// [`Recorder::close`] for the exit hook: gives up rather than wait for a lock that its own thread
     /// may hold (a signal handler that called `exit`).
-    #[cfg_attr(not(unix), expect(dead_code, reason = "the exit hook is Unix only"))]
+    #[cfg(unix)]
     pub(crate) fn close_at_exit(&self) {
         let begin = Instant::now();
         while begin.elapsed() < EXIT_WAIT {
@@ -222,7 +214,19 @@ impl Recorder {
 
 fn finish(phase: Phase) -> Result<(), WriteError> {
     match phase {
-        Phase::Commanded { sampler, out } => write_raw(&sampler.stop().profile, &out),
+        Phase::Commanded {
+            sampler,
+            out,
+            #[cfg(feature = "spans")]
+            spans,
+        } => {
+            let capture = sampler.stop();
+            #[cfg(feature = "spans")]
+            let written = spans.map_or(Ok(()), SpanWindow::write);
+            #[cfg(not(feature = "spans"))]
+            let written = Ok(());
+            write_raw(&capture.profile, &out).and(written)
+        }
         Phase::Off | Phase::AlwaysOn(_) | Phase::Closed => Ok(()),
     }
 }

@@ -195,6 +195,7 @@ fn a_commanded_capture_has_what_was_allocated_meanwhile_and_all_that_is_in_use()
         frequency_hz: 99,
         out: folder.path().join("raw.pb.gz"),
         heap: Some(heap),
+        spans: None,
     }));
     assert!(matches!(reply(), Reply::Ok { .. }));
     std::thread::sleep(Duration::from_secs(1));

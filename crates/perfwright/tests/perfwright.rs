@@ -188,5 +188,6 @@ fn capture_order(engine: &str, out: &Path) -> CaptureOrder {
         frequency_hz: 499,
         out,
         heap: None,
+        spans: None,
     }
 }

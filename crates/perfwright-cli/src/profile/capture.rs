@@ -41,6 +41,8 @@ pub(crate) struct Captured {
     pub(crate) raw: PathBuf,
     /// The folder of the heap's raw profiles; `None` if it was not sampled.
     pub(crate) raw_heap: Option<PathBuf>,
+    /// The folder of what was written of spans; empty if the program has no span layer.
+    pub(crate) raw_spans: PathBuf,
     /// The arguments that the program got.
     pub(crate) program_args: Vec<String>,
     pub(crate) started: SystemTime,
@@ -88,6 +90,7 @@ struct Running {
     load: Option<(Mix, SocketAddr)>,
     raw: PathBuf,
     heap: Option<HeapOrder>,
+    raw_spans: PathBuf,
 }
 
 impl Running {
@@ -113,6 +116,7 @@ impl Running {
         let mix = job.plan.mix.clone().filter(|_| !job.args.no_load);
         let raw = job.folder.join("raw.pb.gz");
         let heap = heap_order(job, &session)?;
+        let raw_spans = raw_folder(job, "raw-spans")?;
         let mut running = Running {
             process,
             session,
@@ -120,6 +124,7 @@ impl Running {
             load: mix.zip(addr),
             raw,
             heap,
+            raw_spans,
         };
         if let Some((_, addr)) = &running.load {
             let addr = *addr;
@@ -169,6 +174,7 @@ impl Running {
         Ok(Captured {
             raw: self.raw,
             raw_heap: self.heap.map(|heap| heap.out),
+            raw_spans: self.raw_spans,
             program_args: self.program_args,
             started,
             duration,
@@ -195,6 +201,7 @@ impl Running {
             frequency_hz: job.args.frequency_hz(),
             out: self.raw.clone(),
             heap: self.heap.clone(),
+            spans: Some(self.raw_spans.clone()),
         });
         let engine = tokio::select! {
             engine = self.session.order(&order) => engine,
@@ -360,14 +367,19 @@ fn heap_order(job: &Job<'_>, session: &Session) -> Result<Option<HeapOrder>> {
         }
         return Ok(None);
     }
-    let out = job.folder.join("raw-heap");
-    // A second try, with another port, finds it.
-    std::fs::create_dir_all(&out).with_context(|| format!("make {}", out.display()))?;
+    let out = raw_folder(job, "raw-heap")?;
     Ok(Some(HeapOrder {
         rate_bytes: job.args.heap_rate,
         epoch_millis: u32::try_from(job.args.heap_epoch().as_millis()).unwrap_or(u32::MAX),
         out,
     }))
+}
+
+fn raw_folder(job: &Job<'_>, name: &str) -> Result<PathBuf> {
+    let folder = job.folder.join(name);
+    // A second try, with another port, finds it.
+    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The program's arguments, and the address among them.

@@ -19,7 +19,7 @@ pub(crate) fn write(
     folder: &Path,
     raw: &Path,
     about: &About,
-) -> Result<Option<(Memory, Vec<FileInfo>)>> {
+) -> Result<Option<(Memory, Profile, Vec<FileInfo>)>> {
     let Some(heap) = read(raw, heap_files::HEAP)? else {
         return Ok(None);
     };
@@ -62,7 +62,7 @@ pub(crate) fn write(
     })?;
     add("memory.csv", "resident memory and live bytes over time");
     let memory = Memory::new(&heap, peak.as_ref(), suspects.as_ref(), &moments, &audit);
-    Ok(Some((memory, files)))
+    Ok(Some((memory, heap, files)))
 }
 
 fn read(raw: &Path, name: &str) -> Result<Option<Profile>> {

@@ -11,6 +11,7 @@ mod outputs;
 mod process;
 mod runs;
 mod session;
+mod spans;
 mod target;
 
 use std::path::{Path, PathBuf};

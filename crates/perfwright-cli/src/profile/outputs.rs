@@ -15,7 +15,8 @@ use perfwright_symbolize::Symbolizer;
 use super::capture::Captured;
 use super::heap;
 use super::load::Tally;
-use crate::report::{FileInfo, Load, Report, RequestStats, RunInfo};
+use super::spans;
+use crate::report::{FileInfo, Load, Report, RequestStats, RunInfo, Spans};
 
 /// What the files are about, beside the capture itself.
 pub(crate) struct About {
@@ -46,15 +47,27 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
         .map(|load| load_info(load, captured, about.connections));
     report.folder.clone_from(&about.shown_folder);
     report.files = files();
+    // The report's own files and the log stay last.
+    let add = |report: &mut Report, files: Vec<FileInfo>| {
+        let at = report.files.len() - OWN_FILES;
+        report.files.splice(at..at, files);
+    };
+    let mut heap_profile = None;
     if let Some(raw) = &captured.raw_heap {
-        let heap = heap::write(folder, raw, about)?;
-        report.memory = heap.map(|(memory, files)| {
-            // The report's own files and the log stay last.
-            report.files.splice(3..3, files);
-            memory
-        });
+        if let Some((memory, heap, files)) = heap::write(folder, raw, about)? {
+            report.memory = Some(memory);
+            heap_profile = Some(heap);
+            add(&mut report, files);
+        }
         fs::remove_dir_all(raw).context("remove the raw heap profiles")?;
     }
+    let spans = spans::write(folder, &captured.raw_spans, about)?.map(|(raw, files)| {
+        add(&mut report, files);
+        raw
+    });
+    let raw = spans.as_ref().map(|raw| (&raw.profile, &raw.account));
+    report.spans = Spans::new(&profile, heap_profile.as_ref(), raw);
+    fs::remove_dir_all(&captured.raw_spans).context("remove the raw spans")?;
     report.source_roots = vec![about.workspace_root.display().to_string()];
     write_file(folder, "report.md", |file| {
         file.write_all(report.markdown().as_bytes())
@@ -131,6 +144,9 @@ fn run_info(captured: &Captured, about: &About) -> RunInfo {
         ended_early: captured.ended_early.clone(),
     }
 }
+
+/// The last of [`files`]: the reports and the log.
+const OWN_FILES: usize = 3;
 
 fn files() -> Vec<FileInfo> {
     [
@@ -220,6 +236,7 @@ mod tests {
 
     fn captured(raw: PathBuf) -> Captured {
         Captured {
+            raw_spans: raw.with_file_name("raw-spans"),
             raw,
             raw_heap: None,
             program_args: vec!["--listen".into()],
@@ -237,6 +254,7 @@ mod tests {
     #[test]
     fn a_run_has_every_file_and_they_agree() {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("raw-spans")).unwrap();
         let captured = captured(raw_profile(folder.path()));
         let about = About {
             program: "shop".into(),

@@ -1,6 +1,7 @@
 //! `report.md`.
 
 use super::memory::{Memory, Site, sites_table, suspects_table};
+use super::spans::{paths_table, routes_table};
 use super::tables::{functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::{Table, code};
@@ -46,6 +47,13 @@ impl Report {
                 &format!("Requests over {connections}"),
                 &requests(load),
             );
+        }
+        if let Some(spans) = &self.spans {
+            let routes = &spans.routes[..spans.routes.len().min(ROWS)];
+            add_table(&mut page, "Routes", &routes_table(routes));
+            let paths = &spans.paths[..spans.paths.len().min(ROWS)];
+            let title = "Spans, and what their polls did while they held a thread";
+            add_table(&mut page, title, &paths_table(paths, self.places()));
         }
         if let Some(memory) = &self.memory {
             self.add_memory(&mut page, memory);

@@ -6,6 +6,7 @@
 
 mod markdown;
 mod memory;
+mod spans;
 mod tables;
 mod terminal;
 mod words;
@@ -18,6 +19,7 @@ use perfwright_model::{Profile, SampleType};
 use serde::Serialize;
 
 pub(crate) use memory::Memory;
+pub(crate) use spans::Spans;
 pub(crate) use tables::{Places, functions};
 
 /// The version of the schema of `report.json`.
@@ -37,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) load: Option<Load>,
     /// `null` when the heap was not sampled.
     pub(crate) memory: Option<Memory>,
+    /// `null` when the program has no span layer, and samples have no routes.
+    pub(crate) spans: Option<Spans>,
     /// What all values below count.
     pub(crate) sample_type: SampleTypeInfo,
     /// The sum of all samples, the leaf of unseen time included.
@@ -212,6 +216,7 @@ impl Report {
             capture: Capture::from(audit),
             load: None,
             memory: None,
+            spans: None,
             sample_type: SampleTypeInfo {
                 kind: sample_type.kind,
                 unit: sample_type.unit,

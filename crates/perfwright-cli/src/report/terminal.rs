@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::memory::{Memory, Site, sites_table, suspects_table};
+use super::spans::{Spans, paths_table, routes_table};
 use super::tables::{Places, functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::Table;
 use crate::terminal::Terminal;
-use crate::units::{counted, decimal, seconds};
+use crate::units::{counted, decimal, percent, seconds};
 
 /// Functions in each of the two lists.
 const ROWS: usize = 15;
@@ -28,6 +29,9 @@ impl Report {
         let (title, rows) = self.calls();
         self.print_functions(terminal, title, rows);
         print_table(terminal, "Threads", &threads(self).first(THREADS));
+        if let Some(spans) = &self.spans {
+            self.print_spans(terminal, spans);
+        }
         if let Some(load) = &self.load {
             let connections = counted(load.connections, "connection");
             let title = format!("Requests, {connections} with one request each under way");
@@ -38,6 +42,15 @@ impl Report {
         }
         self.print_remarks(terminal);
         self.print_files(terminal);
+    }
+
+    fn print_spans(&self, terminal: &mut Terminal, spans: &Spans) {
+        let routes = &spans.routes[..spans.routes.len().min(ROWS)];
+        let title = format!("Routes, {} of the CPU time", percent(spans.routed_share));
+        print_table(terminal, &title, &routes_table(routes));
+        let paths = &spans.paths[..spans.paths.len().min(ROWS)];
+        let title = "Spans, and what their polls did while they held a thread";
+        print_table(terminal, title, &paths_table(paths, self.places()));
     }
 
     fn print_memory(&self, terminal: &mut Terminal, memory: &Memory) {

@@ -4,6 +4,8 @@ use perfwright_model::{
     Frame, Function, LabelSetId, Location, LocationId, Profile, SampleType, keys,
 };
 
+use perfwright::spans::{Account, PathAccount};
+
 use super::*;
 use crate::terminal::Terminal;
 
@@ -104,6 +106,82 @@ fn report() -> Report {
         FileInfo::new("cpu.pb.gz", "pprof: go tool pprof -http=: FILE"),
     ];
     report
+}
+
+/// Ten seconds of two routes: one computes, the other sleeps in its polls and has no sample; a worker besides.
+fn spans() -> Spans {
+    let ms = 1_000_000;
+    let mut cpu = Profile::new([
+        SampleType::new("samples", "count"),
+        SampleType::new("cpu", "nanoseconds"),
+    ]);
+    cpu.meta.default_sample_type = Some(1);
+    let leaf = cpu.frame_location("work");
+    let stack = cpu.intern_stack_root_first([leaf]);
+    let labels = [
+        cpu.str_label(keys::ROUTE, "/search"),
+        cpu.str_label(keys::SPAN, "parse"),
+        cpu.str_label(keys::SPAN_PATH, "request > parse"),
+        cpu.num_label(keys::TID, 1, ""),
+    ];
+    let labels = cpu.intern_labels(&labels);
+    cpu.record(stack, labels, &[3_000, 3_000 * ms]);
+    cpu.record(stack, LabelSetId::EMPTY, &[1_000, 1_000 * ms]);
+
+    let mut spans = Profile::new([
+        SampleType::new("count", "count"),
+        SampleType::new("busy", "nanoseconds"),
+    ]);
+    let mut paths = Vec::new();
+    let rows = [
+        ("/search", "request", 400, 40),
+        ("/search", "request;parse", 400, 3_100),
+        ("/sleep", "request", 20, 900),
+        ("worker", "worker", 1, 4),
+    ];
+    for (route, path, count, busy) in rows {
+        let path: Vec<String> = path.split(';').map(str::to_owned).collect();
+        let frames: Vec<_> = path.iter().map(|name| spans.frame_location(name)).collect();
+        let stack = spans.intern_stack_root_first(frames);
+        let label = spans.str_label(keys::ROUTE, route);
+        let labels = spans.intern_labels(&[label]);
+        spans.record(stack, labels, &[count, busy * ms]);
+        paths.push(PathAccount {
+            route: Some(route.into()),
+            path,
+            file: Some("/home/me/shop/src/main.rs".into()),
+            line: Some(40),
+            count: count as u64,
+            errors: u64::from(route == "/sleep"),
+            busy: (busy * ms) as u64,
+            idle: 70_000_000,
+            p50: (route != "worker").then_some(9_000_000),
+            p99: (route != "worker").then_some(24_000_000),
+            ..PathAccount::default()
+        });
+    }
+    let account = Account {
+        paths,
+        run_delay: vec![(1, 50 * ms)],
+        notes: vec!["3 spans were not followed".into()],
+    };
+    Spans::new(&cpu, None, Some((&spans, &account))).unwrap()
+}
+
+#[test]
+fn routes_and_spans() {
+    let mut report = report();
+    report.spans = Some(spans());
+    let printed = printed(&report);
+    let (_, from) = printed.split_once("Routes").unwrap();
+    let (tables, _) = from.split_once("Requests").unwrap();
+    insta::assert_snapshot!(format!("Routes{tables}"));
+    assert!(printed.contains("! 3 spans were not followed."));
+    let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    let polled = &json["spans"]["paths"][1]["polled"];
+    assert_eq!(polled["verdict"], "blocked");
+    assert_eq!(polled["samples"], 0);
+    assert!(report.markdown().contains("## Routes"));
 }
 
 fn printed(report: &Report) -> String {

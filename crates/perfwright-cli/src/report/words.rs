@@ -34,6 +34,8 @@ impl Report {
         remarks.extend(lost(capture));
         remarks.extend(symbols(&self.symbols));
         remarks.push(own_cost(capture));
+        let spans = self.spans.iter().flat_map(|spans| &spans.notes);
+        remarks.extend(spans.map(|note| Remark::new(true, sentence(note))));
         let notes = capture
             .notes
             .iter()
