@@ -6,8 +6,9 @@
 //! - [`top`]: the same as a table, recursion counted once; [`by_thread`] and [`by_label`]: who used it;
 //! - [`butterfly`]: the callers and callees of one function, as sums; [`CallTree::callers`] and
 //!   [`CallTree::callees`] as trees;
-//! - [`Filter`]: a part of a profile, as a profile; it composes with everything else;
-//! - [`diff`] and [`DiffTree`]: two profiles side by side;
+//! - [`Filter`]: a part of a profile, as a profile; it composes with everything else; [`CallTree::sifted`]:
+//!   the same of a tree;
+//! - [`diff`] and [`DiffTree`]: two profiles side by side; [`Overlay`]: for pictures;
 //! - [`polls`]: a CPU profile and the spans of the same time, joined: which spans computed, which blocked;
 //! - [`crate_of`], [`Origin`], [`short_name`], [`short_path`], [`quantity`]: names and values for people.
 //!
@@ -39,10 +40,13 @@ mod grow;
 mod hash;
 mod labels;
 mod names;
+mod overlay;
 mod polls;
 mod quantity;
+mod sift;
 mod stacks;
 mod symbols;
+mod timeline;
 mod top;
 mod tree;
 
@@ -53,8 +57,10 @@ pub use edges::{Butterfly, Edge, butterfly};
 pub use filter::Filter;
 pub use labels::{LabelRow, ThreadRow, by_label, by_thread};
 pub use names::{Origin, crate_of, crate_of_path, is_pseudo, short_name, short_path};
+pub use overlay::{Overlay, Sides};
 pub use polls::{MIN_SAMPLES, PollVerdict, Polls, polls};
 pub use quantity::{percent, quantity};
+pub use sift::Sift;
 pub use symbols::{By, Symbol, SymbolId};
 pub use top::{Row, top};
 pub use tree::{CallTree, Node, NodeId, TreeBuilder, Visit};

@@ -76,6 +76,7 @@ impl CallTree {
             group_by: None,
             rename: None,
             from_leaves: false,
+            labels: None,
         }
     }
 
@@ -185,6 +186,7 @@ pub struct TreeBuilder<'a> {
     group_by: Option<&'a str>,
     rename: Rename<'a>,
     from_leaves: bool,
+    labels: Option<&'a dyn Fn(LabelSetId) -> bool>,
 }
 
 impl<'a> TreeBuilder<'a> {
@@ -207,6 +209,12 @@ impl<'a> TreeBuilder<'a> {
         self
     }
 
+    /// Only samples whose labels `keep` keeps.
+    pub fn labels(mut self, keep: &'a dyn Fn(LabelSetId) -> bool) -> Self {
+        self.labels = Some(keep);
+        self
+    }
+
     /// Turns every stack around: the functions that ran are under the root, below them their callers. A
     /// node's self value is then what its outermost callers account for.
     pub fn from_leaves(mut self, from_leaves: bool) -> Self {
@@ -221,8 +229,8 @@ impl<'a> TreeBuilder<'a> {
     pub fn build(self) -> CallTree {
         let mut table = SymbolTable::default();
         table.by_name("", None);
-        let groups = grouped_weights(self.profile, self.sample_type, self.group_by, &mut table);
-        let symbols = LocationSymbols::new(self.profile, self.by, self.rename, &mut table);
+        let groups = self.grouped_weights(&mut table);
+        let symbols = self.name_locations(&mut table);
         let mut trees: Vec<Vec<Node>> = groups
             .iter()
             .map(|group| self.grow(group, &symbols, &table))
@@ -252,8 +260,60 @@ impl<'a> TreeBuilder<'a> {
         }
     }
 
-    fn sample_type(&self) -> SampleType {
+    pub(crate) fn sample_type(&self) -> SampleType {
         self.profile.sample_types()[self.sample_type].clone()
+    }
+
+    pub(crate) fn profile(&self) -> &'a Profile {
+        self.profile
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.sample_type
+    }
+
+    pub(crate) fn has_labels(&self, labels: LabelSetId) -> bool {
+        self.labels.is_none_or(|keep| keep(labels))
+    }
+
+    pub(crate) fn name_locations(&self, table: &mut SymbolTable) -> LocationSymbols {
+        LocationSymbols::new(self.profile, self.by, self.rename, table)
+    }
+
+    /// Sums the samples of equal stacks, apart for each value of the label.
+    fn grouped_weights(&self, table: &mut SymbolTable) -> Vec<Group> {
+        let (profile, key) = (self.profile, self.group_by);
+        let mut groups: Vec<Group> = Vec::new();
+        // Of a label set that is left out: no group.
+        let mut group_of: IdMap<u32, Option<usize>> = IdMap::default();
+        for sample in profile.samples() {
+            let value = sample.values[self.sample_type];
+            if value == 0 {
+                continue;
+            }
+            let label_set = if key.is_some() || self.labels.is_some() {
+                sample.labels
+            } else {
+                LabelSetId::EMPTY
+            };
+            let group = group_of.entry(label_set.index() as u32).or_insert_with(|| {
+                if !self.has_labels(label_set) {
+                    return None;
+                }
+                let symbol = key.map(|key| {
+                    let name = label_text(profile, label_set, key);
+                    table.by_label(&name.unwrap_or_else(|| format!("(no {key})")))
+                });
+                Some(position_of(&mut groups, symbol))
+            });
+            if let Some(group) = *group {
+                groups[group].stacks.push((sample.stack, value));
+            }
+        }
+        for group in &mut groups {
+            sum_equal(&mut group.stacks);
+        }
+        groups
     }
 }
 
@@ -261,40 +321,6 @@ impl<'a> TreeBuilder<'a> {
 struct Group {
     symbol: Option<SymbolId>,
     stacks: Vec<(StackId, i64)>,
-}
-
-/// Sums the samples of equal stacks, apart for each value of the label.
-fn grouped_weights(
-    profile: &Profile,
-    sample_type: usize,
-    key: Option<&str>,
-    table: &mut SymbolTable,
-) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut group_of: IdMap<u32, usize> = IdMap::default();
-    for sample in profile.samples() {
-        let value = sample.values[sample_type];
-        if value == 0 {
-            continue;
-        }
-        let label_set = if key.is_some() {
-            sample.labels
-        } else {
-            LabelSetId::EMPTY
-        };
-        let group = *group_of.entry(label_set.index() as u32).or_insert_with(|| {
-            let symbol = key.map(|key| {
-                let name = label_text(profile, label_set, key);
-                table.by_label(&name.unwrap_or_else(|| format!("(no {key})")))
-            });
-            position_of(&mut groups, symbol)
-        });
-        groups[group].stacks.push((sample.stack, value));
-    }
-    for group in &mut groups {
-        sum_equal(&mut group.stacks);
-    }
-    groups
 }
 
 fn position_of(groups: &mut Vec<Group>, symbol: Option<SymbolId>) -> usize {
