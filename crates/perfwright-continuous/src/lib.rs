@@ -53,7 +53,7 @@ pub use schedule::{Builder, Continuous, ContinuousAudit, Schedule, Stop};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Part {
-    /// What it is, as a file name: `cpu.pb.gz`. [`Ring`] names the file so; [`Push`](crate::Push) sends what ends
+    /// What it is, as a file name: `cpu.pb.gz`. [`Ring`] names the file so; `Push` sends what ends
     /// in `.pb`, `.pb.gz` or `.pprof`.
     pub kind: String,
     /// What the file holds.

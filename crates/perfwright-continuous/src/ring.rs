@@ -442,9 +442,12 @@ impl State {
         self.kept.clear();
         self.strays.clear();
         for file in fs::read_dir(slot)? {
-            let path = file?.path();
+            let file = file?;
+            let path = file.path();
             let text = file_name(&path);
-            let Some(name) = Name::parse(text.strip_suffix(PART).unwrap_or(text)) else {
+            let name = Name::parse(text.strip_suffix(PART).unwrap_or(text));
+            let Some(name) = name.filter(|_| file.file_type().is_ok_and(|kind| kind.is_dir()))
+            else {
                 continue;
             };
             self.next_sequence = self.next_sequence.max(name.sequence.saturating_add(1));
@@ -592,7 +595,7 @@ fn expire_dead(slot: &Path, expired: &dyn Fn(&Name) -> bool) {
     for path in files.flatten().map(|file| file.path()) {
         let text = file_name(&path);
         let name = Name::parse(text.strip_suffix(PART).unwrap_or(text));
-        if name.is_some_and(|name| text.ends_with(PART) || expired(&name)) {
+        if name.is_some_and(|name| text.ends_with(PART) || expired(&name)) && path.is_dir() {
             let _ = fs::remove_dir_all(&path);
         }
     }
@@ -723,5 +726,34 @@ fn at(action: &'static str, path: &Path, error: io::Error) -> RingError {
         action,
         path,
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_removed_takes_the_room_of_new_captures() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = Ring::open(folder.path(), RingOptions::new().max_bytes(2 * BLOCK)).unwrap();
+        // A file is no folder, so it is not removed as one.
+        let stray = folder.path().join("stray");
+        fs::write(&stray, "x").unwrap();
+        ring.state().strays.push((stray.clone(), BLOCK));
+        let parts = vec![Part::new("cpu.pb.gz", vec![1])];
+        let capture = Capture::new((ring.0.options.clock)(), Duration::ZERO, parts);
+        let error = ring.add(&capture).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "remove {}: it takes the room of new captures",
+                stray.display()
+            )
+        );
+        assert_eq!((ring.audit().failed, ring.audit().bytes), (1, BLOCK));
+        fs::remove_file(&stray).unwrap();
+        ring.add(&capture).unwrap();
+        assert_eq!((ring.audit().kept, ring.audit().bytes), (1, 2 * BLOCK));
     }
 }

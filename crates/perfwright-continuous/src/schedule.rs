@@ -119,7 +119,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds where captures go, such as a [`Ring`](crate::Ring), a [`Push`](crate::Push) or a closure. Each gets each.
+    /// Adds where captures go, such as a [`Ring`](crate::Ring), a `Push` or a closure. Each gets each.
     pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
         self
