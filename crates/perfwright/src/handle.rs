@@ -1,16 +1,26 @@
 //! The public noun: Perfwright as it runs in a program, while the value lives.
 
+use std::fmt;
+#[cfg(feature = "service")]
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use perfwright_cpu::{Capture, Engine, Mode, Options, StartError};
+use perfwright_cpu::{Capture, Engine, Mode, Options};
 
+#[cfg(feature = "continuous")]
+use crate::continuous::{Keep, Kept};
+use crate::environment::{self, Setting};
+use crate::error::StartError;
 #[cfg(all(feature = "heap", unix))]
 use crate::memory::{Memory, MemoryOptions};
 use crate::output::{self, WriteError};
 use crate::recorder::Recorder;
+#[cfg(feature = "service")]
+use crate::service::Service;
 
-/// Starts the always-on profiler with its defaults: CPU time at 99 Hz.
+/// Starts the always-on profilers with their defaults: CPU time at 99 Hz, the heap every 512 KiB if its allocator is
+/// [`SampledAlloc`](crate::heap::SampledAlloc).
 ///
 /// It never fails: where nothing can be sampled, that is said once on standard error and in
 /// [`Perfwright::status`], and the program goes on.
@@ -18,34 +28,74 @@ pub fn start() -> Perfwright {
     Perfwright::builder().start_or_explain()
 }
 
-/// A profiler of this process. Dropping it ends sampling.
+/// Perfwright in this process. Dropping it ends sampling, and whatever else it runs.
 #[derive(Debug)]
-#[must_use = "sampling ends when the profiler is dropped: write `let _profiler = perfwright::start();`"]
+#[must_use = "sampling ends when the value is dropped: write `let _perfwright = perfwright::start();`"]
 pub struct Perfwright {
+    // Fields are dropped in this order: who asks the recorder goes before it.
+    #[cfg(feature = "service")]
+    service: Service,
+    #[cfg(feature = "continuous")]
+    kept: Option<Kept>,
     recorder: Arc<Recorder>,
-    not_running: Option<String>,
+    problems: Vec<String>,
 }
 
-/// How a profiler is to sample.
+/// What is to run, and how.
 ///
 /// ```no_run
 /// use perfwright::{Engine, Perfwright};
 ///
 /// # fn main() -> Result<(), perfwright::StartError> {
-/// let profiler = Perfwright::builder().frequency_hz(199).engine(Engine::Timer).start()?;
-/// # drop(profiler);
+/// let perfwright = Perfwright::builder().frequency_hz(199).engine(Engine::Timer).start()?;
+/// # drop(perfwright);
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+///
+/// # From the environment
+/// An operator changes settings without a new build; what the environment says goes before what the program says. A
+/// variable that is not understood is told on standard error and ignored.
+///
+/// | variable | example | sets |
+/// |---|---|---|
+/// | `PERFWRIGHT` | `off` | nothing is started |
+/// | `PERFWRIGHT_FREQUENCY_HZ` | `199` | [`Builder::frequency_hz`] |
+/// | `PERFWRIGHT_HEAP_RATE` | `64k`, `off` | bytes between two samples of the heap |
+/// | `PERFWRIGHT_LISTEN` | `127.0.0.1:6060` | the debug listener (feature `service`) |
+/// | `PERFWRIGHT_KEEP` | `/var/lib/shop/profiles` | a folder that captures are kept in (feature `continuous`) |
+/// | `PERFWRIGHT_KEEP_BYTES`, `PERFWRIGHT_KEEP_AGE` | `1g`, `7d` | the bounds of that folder |
+/// | `PERFWRIGHT_EVERY`, `PERFWRIGHT_LENGTH` | `60s`, `10s` | how often a capture is kept or sent, and how long it is |
+/// | `PERFWRIGHT_PUSH` | `http://pyroscope:4040` | where captures are sent (feature `push`) |
+/// | `PERFWRIGHT_PUSH_NAME`, `PERFWRIGHT_PUSH_TOKEN` | `shop`, a bearer token | under which name, with what token |
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct Builder {
     options: Options,
     #[cfg(all(feature = "heap", unix))]
     memory: MemoryOptions,
+    #[cfg(feature = "spans")]
+    spans: Option<crate::spans::Options>,
+    #[cfg(feature = "continuous")]
+    keep: (Option<Keep>, By),
+    #[cfg(feature = "service")]
+    listen: Option<(SocketAddr, By)>,
+    is_off: bool,
     controllable: bool,
+    reads_environment: bool,
 }
 
-/// Whether a profiler samples, and if not, why.
+/// Who wants something. What the program asks for and does not get is its error; the operator's wish is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Program,
+    #[cfg_attr(
+        not(any(feature = "continuous", feature = "service")),
+        expect(dead_code, reason = "there is nothing that can fail")
+    )]
+    Operator,
+}
+
+/// What runs, and what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -53,8 +103,8 @@ pub struct Status {
     pub engine: Option<Engine>,
     /// Whether a command such as `cargo perfwright profile` ordered the capture that runs now.
     pub commanded: bool,
-    /// Why the always-on sampler did not start.
-    pub problem: Option<String>,
+    /// What did not start, and why.
+    pub problems: Vec<String>,
 }
 
 impl Perfwright {
@@ -67,7 +117,15 @@ impl Perfwright {
                 heap: Some(perfwright_heap::Options::new()),
                 dump: None,
             },
+            #[cfg(feature = "spans")]
+            spans: None,
+            #[cfg(feature = "continuous")]
+            keep: (None, By::Program),
+            #[cfg(feature = "service")]
+            listen: None,
+            is_off: false,
             controllable: true,
+            reads_environment: true,
         }
     }
 
@@ -119,10 +177,10 @@ impl Perfwright {
     /// [`WriteError::NotRunning`] while nothing is sampled, else the file that could not be written.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), WriteError> {
         let capture = self.cpu().ok_or_else(|| WriteError::NotRunning {
-            why: self
-                .not_running
-                .clone()
-                .unwrap_or_else(|| "nothing is sampled now".to_owned()),
+            why: match self.problems.first() {
+                Some(problem) => problem.clone(),
+                None => "nothing is sampled now".to_owned(),
+            },
         })?;
         output::write_capture(capture, folder.as_ref())?;
         #[cfg(all(feature = "heap", unix))]
@@ -132,19 +190,28 @@ impl Perfwright {
         Ok(())
     }
 
-    /// Whether it samples.
+    /// Captures that are kept and sent, as [`Builder::keep`] ordered.
+    #[cfg(feature = "continuous")]
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// What runs.
     pub fn status(&self) -> Status {
         let (engine, commanded) = self.recorder.running();
         Status {
             engine,
             commanded,
-            problem: self.not_running.clone(),
+            problems: self.problems.clone(),
         }
     }
 }
 
 impl Drop for Perfwright {
     fn drop(&mut self) {
+        // The last capture that is kept has to see the sampler.
+        #[cfg(feature = "continuous")]
+        drop(self.kept.take());
         self.recorder.close();
     }
 }
@@ -209,46 +276,167 @@ impl Builder {
         self
     }
 
-    /// Starts sampling.
+    /// Follows the program's `tracing` spans: makes a subscriber with the span layer the process's default one. A
+    /// program with a subscriber of its own adds [`SpanLayer`](crate::spans::SpanLayer) to that instead.
+    #[cfg(feature = "spans")]
+    pub fn spans(mut self, options: crate::spans::Options) -> Builder {
+        self.spans = Some(options);
+        self
+    }
+
+    /// Keeps captures in a folder, or sends them, over and over.
+    #[cfg(feature = "continuous")]
+    pub fn keep(mut self, keep: Keep) -> Builder {
+        self.keep = (Some(keep), By::Program);
+        self
+    }
+
+    /// Serves `/debug/pprof`, `/debug/perfwright` and `/metrics` at this loopback address, such as `127.0.0.1:6060`,
+    /// from a thread of its own.
+    #[cfg(feature = "service")]
+    pub fn listen(mut self, address: SocketAddr) -> Builder {
+        self.listen = Some((address, By::Program));
+        self
+    }
+
+    /// Whether the `PERFWRIGHT_*` variables count; yes by default.
+    pub fn reads_environment(mut self, reads: bool) -> Builder {
+        self.reads_environment = reads;
+        self
+    }
+
+    /// Starts it.
     ///
     /// # Errors
-    /// [`StartError`] says what is in the way and what to do.
+    /// [`StartError`] says what is in the way and what to do. Nothing runs then.
     pub fn start(self) -> Result<Perfwright, StartError> {
-        let (recorder, started) = self.launch();
-        started.map(|()| Perfwright {
-            recorder,
-            not_running: None,
-        })
+        let (perfwright, failed) = self.launch();
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(perfwright),
+        }
     }
 
     fn start_or_explain(self) -> Perfwright {
-        let (recorder, started) = self.launch();
-        let not_running = started.err().map(|error| error.to_string());
-        if let Some(why) = &not_running {
-            eprintln!("perfwright: failed to {why}; the program goes on without profiles");
+        let (mut perfwright, failed) = self.launch();
+        if let Some(error) = failed {
+            perfwright.problem(error.to_string());
         }
-        Perfwright {
-            recorder,
-            not_running,
-        }
+        perfwright
     }
 
-    fn launch(self) -> (Arc<Recorder>, Result<(), StartError>) {
+    /// What runs, and the first thing that the program asked for and did not get.
+    fn launch(mut self) -> (Perfwright, Option<StartError>) {
+        let mut problems = Vec::new();
+        if self.reads_environment {
+            let (settings, mistakes) = environment::read(|name| std::env::var(name).ok());
+            problems = mistakes;
+            let undone = |(name, setting)| {
+                let problem = self.apply(setting).err()?;
+                Some(format!("do what {name} says: {problem}"))
+            };
+            problems.extend(settings.into_iter().filter_map(undone));
+        }
         let recorder = Arc::new(Recorder::new(
             self.options,
             #[cfg(all(feature = "heap", unix))]
             Memory::new(self.memory),
         ));
+        let mut perfwright = Perfwright {
+            #[cfg(feature = "service")]
+            service: Service::new(&recorder),
+            #[cfg(feature = "continuous")]
+            kept: None,
+            recorder,
+            problems: Vec::new(),
+        };
+        for problem in problems {
+            perfwright.problem(problem);
+        }
+        if self.is_off {
+            let problem = "start: the environment says PERFWRIGHT=off";
+            perfwright.problems.push(problem.into());
+            return (perfwright, None);
+        }
+        let mut failed = None;
+        #[cfg(feature = "spans")]
+        if let Some(options) = self.spans {
+            let installed = crate::spans::install(options).map_err(StartError::Spans);
+            perfwright.note(installed, By::Program, &mut failed);
+        }
         #[cfg(unix)]
-        if self.controllable && crate::agent::attach(&recorder) {
-            return (recorder, Ok(()));
+        let commanded = self.controllable && crate::agent::attach(&perfwright.recorder);
+        #[cfg(not(unix))]
+        let commanded = false;
+        if !commanded {
+            let started = perfwright.recorder.start_always_on();
+            perfwright.note(started.map_err(StartError::Cpu), By::Program, &mut failed);
+            #[cfg(all(feature = "heap", unix))]
+            if let Err(error) = perfwright.recorder.memory.start_always_on() {
+                perfwright.problem(error);
+            }
         }
-        let started = recorder.start_always_on();
-        #[cfg(all(feature = "heap", unix))]
-        if let Err(error) = recorder.memory.start_always_on() {
-            eprintln!("perfwright: failed to {error}; the program goes on without heap profiles");
+        #[cfg(feature = "continuous")]
+        if let (Some(keep), by) = self.keep {
+            let kept = keep.start(&perfwright.recorder);
+            let kept = kept.map(|kept| perfwright.kept = Some(kept));
+            perfwright.note(kept.map_err(StartError::Keep), by, &mut failed);
         }
-        (recorder, started)
+        #[cfg(feature = "service")]
+        if let Some((address, by)) = self.listen {
+            let listening = perfwright.service.listen(address);
+            perfwright.note(listening.map_err(StartError::Listen), by, &mut failed);
+        }
+        (perfwright, failed)
+    }
+
+    fn apply(&mut self, setting: Setting) -> Result<(), &'static str> {
+        match setting {
+            Setting::Switch(on) => self.is_off = !on,
+            Setting::FrequencyHz(hz) => self.options = self.options.clone().frequency_hz(hz),
+            #[cfg(all(feature = "heap", unix))]
+            Setting::HeapRate(rate) => {
+                self.memory.heap = rate.map(|rate| {
+                    let options = self.memory.heap.clone();
+                    let options = options.unwrap_or_else(perfwright_heap::Options::new);
+                    options.rate_bytes(rate)
+                });
+            }
+            #[cfg(feature = "service")]
+            Setting::Listen(address) => self.listen = Some((address, By::Operator)),
+            #[cfg(feature = "continuous")]
+            setting => {
+                self.keep.1 = By::Operator;
+                self.keep.0 = Keep::apply(self.keep.0.take(), setting)?;
+            }
+            #[cfg(not(feature = "continuous"))]
+            _ => return Err(environment::NO_FEATURE),
+        }
+        Ok(())
+    }
+}
+
+impl Perfwright {
+    fn note(&mut self, result: Result<(), StartError>, by: By, failed: &mut Option<StartError>) {
+        let Err(error) = result else { return };
+        match by {
+            By::Program if failed.is_none() => *failed = Some(error),
+            By::Program | By::Operator => self.problem(error.to_string()),
+        }
+    }
+
+    /// Tells the operator once; [`Perfwright::status`] tells it again.
+    fn problem(&mut self, problem: String) {
+        eprintln!("perfwright: failed to {problem}; the program goes on without");
+        self.problems.push(problem);
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

@@ -45,9 +45,13 @@
 
 #[cfg(unix)]
 mod agent;
+#[cfg(feature = "continuous")]
+pub mod continuous;
 #[cfg(unix)]
 #[doc(hidden)]
 pub mod control;
+mod environment;
+mod error;
 #[cfg(unix)]
 mod exit;
 mod handle;
@@ -63,11 +67,12 @@ mod recorder;
 #[cfg(feature = "spans")]
 pub mod spans;
 
+pub use error::StartError;
 pub use handle::{Builder, Perfwright, Status, start};
 pub use output::WriteError;
 pub use perfwright_analyze as analyze;
 pub use perfwright_context::{Guard, label, with_label};
-pub use perfwright_cpu::{self as cpu, Audit, Capture, Engine, Mode, Options, StartError};
+pub use perfwright_cpu::{self as cpu, Audit, Capture, Engine, Mode, Options};
 #[cfg(feature = "flamegraph")]
 pub use perfwright_flamegraph as flamegraph;
 pub use perfwright_format as format;

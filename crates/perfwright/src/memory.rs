@@ -258,7 +258,7 @@ impl Commanded {
 }
 
 /// What was allocated between two captures, and what is in use at the later one.
-fn during(earlier: &Capture, later: &Capture) -> Profile {
+pub(crate) fn during(earlier: &Capture, later: &Capture) -> Profile {
     let mut profile = Profile::new(later.profile.sample_types().to_vec());
     profile.meta = later.profile.meta.clone();
     let spans = [&earlier.profile.meta, &later.profile.meta].map(|meta| meta.duration_nanos);

@@ -87,15 +87,23 @@ pub(crate) fn write_raw(profile: &Profile, path: &Path) -> Result<(), WriteError
     write_beside(path, |file| pprof::write_gzip(profile, file))
 }
 
+/// A profile as gzipped pprof.
+#[cfg(feature = "continuous")]
+pub(crate) fn pprof_bytes(profile: &Profile) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pprof::write_gzip(profile, &mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(feature = "symbolize")]
-fn resolve(profile: &mut Profile) {
+pub(crate) fn resolve(profile: &mut Profile) {
     use perfwright_symbolize::{Options, Symbolizer};
     // What stays unresolved has a name such as `libfoo.so!0x1234`, so nothing is lost without the report.
     let _report = Symbolizer::new(Options::default()).symbolize(profile);
 }
 
 #[cfg(not(feature = "symbolize"))]
-fn resolve(_profile: &mut Profile) {}
+pub(crate) fn resolve(_profile: &mut Profile) {}
 
 /// Writes beside the file and renames, so that a reader sees all of it or nothing.
 pub(crate) fn write_beside(

@@ -15,6 +15,7 @@
 use std::fmt;
 use std::mem;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,39 @@ pub(crate) struct Recorder {
     #[cfg(all(feature = "heap", unix))]
     pub(crate) memory: std::sync::Arc<Memory>,
     phase: Mutex<Phase>,
+    /// Counts what makes earlier snapshots and later ones no two of one growing profile.
+    epoch: AtomicU64,
+}
+
+/// The time from a moment on, in what the always-on sampler sees; it goes on undisturbed.
+#[cfg(feature = "continuous")]
+#[derive(Debug)]
+pub(crate) struct Window {
+    epoch: u64,
+    base: Capture,
+}
+
+/// Why there is no capture of a time.
+#[cfg(feature = "continuous")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowError {
+    /// A command captures.
+    Busy,
+    /// Nothing is sampled.
+    Off,
+    /// The sampler began anew meanwhile, for a command's capture or for [`Recorder::take`].
+    Disturbed,
+}
+
+#[cfg(feature = "continuous")]
+impl fmt::Display for WindowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WindowError::Busy => "capture: a command's capture is running",
+            WindowError::Off => "capture: nothing is sampled",
+            WindowError::Disturbed => "capture: the sampler began anew meanwhile",
+        })
+    }
 }
 
 enum Phase {
@@ -64,6 +98,7 @@ impl Recorder {
             #[cfg(all(feature = "heap", unix))]
             memory,
             phase: Mutex::new(Phase::Off),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -92,6 +127,7 @@ impl Recorder {
         }
         // The sampler in it stops here: two at once are an error.
         *phase = Phase::Off;
+        self.epoch.fetch_add(1, Ordering::Relaxed);
         match Sampler::start(options) {
             Ok(sampler) => {
                 let engine = sampler.engine();
@@ -184,10 +220,41 @@ impl Recorder {
         }
     }
 
+    /// Opens a window on the always-on sampler.
+    #[cfg(feature = "continuous")]
+    pub(crate) fn open_window(&self) -> Result<Window, WindowError> {
+        match &*self.lock() {
+            Phase::AlwaysOn(sampler) => Ok(Window {
+                epoch: self.epoch.load(Ordering::Relaxed),
+                base: sampler.snapshot(),
+            }),
+            Phase::Commanded { .. } => Err(WindowError::Busy),
+            Phase::Off | Phase::Closed => Err(WindowError::Off),
+        }
+    }
+
+    /// What was sampled since the window was opened.
+    #[cfg(feature = "continuous")]
+    pub(crate) fn look(&self, window: &Window) -> Result<Capture, WindowError> {
+        let phase = self.lock();
+        let now = match &*phase {
+            Phase::AlwaysOn(sampler) if self.epoch.load(Ordering::Relaxed) == window.epoch => {
+                sampler.snapshot()
+            }
+            Phase::AlwaysOn(_) | Phase::Commanded { .. } => return Err(WindowError::Disturbed),
+            Phase::Off | Phase::Closed => return Err(WindowError::Off),
+        };
+        drop(phase);
+        Ok(now.since(&window.base))
+    }
+
     /// The always-on sampler's capture, which begins anew.
     pub(crate) fn take(&self) -> Option<Capture> {
         match &*self.lock() {
-            Phase::AlwaysOn(sampler) => Some(sampler.take()),
+            Phase::AlwaysOn(sampler) => {
+                self.epoch.fetch_add(1, Ordering::Relaxed);
+                Some(sampler.take())
+            }
             Phase::Off | Phase::Commanded { .. } | Phase::Closed => None,
         }
     }

@@ -14,9 +14,18 @@ use std::path::{Path, PathBuf};
 
 pub use perfwright_tracing::*;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::control::span_files;
 use crate::output::{WriteError, write_beside, write_raw};
+
+/// Makes a subscriber with the layer the process's default one.
+pub(crate) fn install(options: Options) -> Result<(), String> {
+    let subscriber = tracing_subscriber::registry().with(SpanLayer::with_options(options));
+    tracing_core::dispatcher::set_global_default(subscriber.into()).map_err(|_| {
+        "follow spans: the program has set a subscriber already; add `perfwright::spans::SpanLayer` to that one".into()
+    })
+}
 
 /// What a command is told of spans besides their profile: `spans.json`. Times are in nanoseconds.
 #[doc(hidden)]
