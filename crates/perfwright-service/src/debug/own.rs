@@ -1,0 +1,219 @@
+//! `/debug/perfwright/`: what Go has no counterpart of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use perfwright_cpu::{MAX_FREQUENCY_HZ, Mode};
+use serde_json::{Value, json};
+
+use super::capture::{self, blocking, encode};
+use super::reply::Reply;
+use super::{Query, Shared};
+use crate::metrics::{Metrics, RouteFigures};
+use crate::source::{CaptureError, CpuRequest};
+
+/// Answers `/debug/perfwright/NAME`.
+pub(super) async fn answer(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Reply {
+    let answered = match name {
+        "" => Ok(Reply::html(index())),
+        "status" => status(shared).await,
+        "profile" => profile(shared, query).await,
+        #[cfg(feature = "flamegraph")]
+        "flamegraph.svg" => flamegraph(shared, query).await,
+        _ => Err(Reply::error(
+            StatusCode::NOT_FOUND,
+            "there is no such page; see /debug/perfwright/",
+        )),
+    };
+    answered.unwrap_or_else(|reply| reply)
+}
+
+const PAGES: &[(&str, &str)] = &[
+    (
+        "status",
+        "what the profilers, the captures and the requests come to (JSON)",
+    ),
+    (
+        "profile?seconds=30",
+        "CPU profile (pprof); also frequency_hz=N and mode=wall",
+    ),
+    #[cfg(feature = "flamegraph")]
+    (
+        "flamegraph.svg?seconds=5",
+        "flamegraph of the CPU; also of=heap or of=allocs, and group_by=route",
+    ),
+    #[cfg(feature = "spans")]
+    ("spans", "time by route and span path (JSON)"),
+    #[cfg(feature = "spans")]
+    ("slowest", "the slowest requests (JSON)"),
+    #[cfg(feature = "spans")]
+    ("trace.json", "the slowest requests for Perfetto or Chrome"),
+    ("../pprof/", "what Go serves too"),
+];
+
+fn index() -> String {
+    let rows: String = PAGES
+        .iter()
+        .map(|(page, what)| format!("<li><a href=\"{page}\">{page}</a>: {what}</li>\n"))
+        .collect();
+    format!(
+        "<html>\n<head>\n<title>/debug/perfwright/</title>\n</head>\n<body>\n<ul>\n{rows}</ul>\n</body>\n</html>"
+    )
+}
+
+fn refused(error: CaptureError) -> Reply {
+    match error {
+        CaptureError::Busy => Reply::error(
+            StatusCode::CONFLICT,
+            "a capture is running; try again when it is over",
+        ),
+        CaptureError::Unavailable(why) => Reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format_args!("failed to {why}"),
+        ),
+    }
+}
+
+fn bad(why: impl std::fmt::Display) -> Reply {
+    Reply::error(StatusCode::BAD_REQUEST, why)
+}
+
+async fn status(shared: &Arc<Shared>) -> Result<Reply, Reply> {
+    let source = Arc::clone(&shared.source);
+    let sampled = blocking(move || source.status()).await.map_err(refused)?;
+    Ok(Reply::json(&json!({
+        "pid": std::process::id(),
+        "perfwright": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": shared.started.elapsed().as_secs_f64(),
+        "source": sampled,
+        "captures": shared.captures.status(),
+        "context": {
+            "nodes": perfwright_context::node_count(),
+            "max_nodes": perfwright_context::max_nodes(),
+            "overflowed": perfwright_context::overflowed(),
+        },
+        "requests": shared.metrics.as_ref().map(requests),
+    })))
+}
+
+fn requests(metrics: &Metrics) -> Value {
+    let routes: Vec<_> = metrics.routes().iter().map(route).collect();
+    json!({ "overflowed": metrics.overflowed(), "routes": routes })
+}
+
+fn route(figures: &RouteFigures) -> Value {
+    let by_fate: serde_json::Map<_, _> = figures
+        .requests
+        .iter()
+        .map(|&(fate, count)| (fate.to_owned(), count.into()))
+        .collect();
+    let millis = |at: usize| {
+        figures
+            .latency
+            .map(|latency| latency[at].as_secs_f64() * 1e3)
+    };
+    json!({
+        "route": figures.route,
+        "method": figures.method,
+        "in_flight": figures.in_flight,
+        "requests": by_fate,
+        "body_cancelled": figures.body_cancelled,
+        "body_errors": figures.body_errors,
+        "panics": figures.panics,
+        "request_bytes": figures.request_bytes,
+        "response_bytes": figures.response_bytes,
+        "latency_ms_p50": millis(0),
+        "latency_ms_p90": millis(1),
+        "latency_ms_p99": millis(2),
+    })
+}
+
+/// A number of the query from 1 to a maximum; `None` if it is not there.
+fn number(query: &Query<'_>, key: &str, max: u64) -> Result<Option<u64>, Reply> {
+    let text = query.get(key);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=max).contains(number));
+    let number =
+        number.ok_or_else(|| bad(format_args!("{key} must be a whole number from 1 to {max}")))?;
+    Ok(Some(number))
+}
+
+async fn cpu(
+    shared: &Arc<Shared>,
+    query: &Query<'_>,
+    default: u64,
+) -> Result<perfwright_cpu::Capture, Reply> {
+    let seconds = number(query, "seconds", shared.max_seconds)?.unwrap_or(default);
+    let seconds = seconds.min(shared.max_seconds);
+    let mut request = CpuRequest::new();
+    if let Some(frequency) = number(query, "frequency_hz", MAX_FREQUENCY_HZ.into())? {
+        request.frequency_hz = u32::try_from(frequency).ok();
+    }
+    request.mode = match query.get("mode") {
+        "" | "cpu" => Mode::Cpu,
+        "wall" => Mode::Wall,
+        _ => return Err(bad("mode must be cpu or wall")),
+    };
+    let length = Duration::from_secs(seconds);
+    capture::cpu(shared, request, length).await.map_err(refused)
+}
+
+async fn profile(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Reply> {
+    let capture = cpu(shared, query, 30).await?;
+    let _room = shared.captures.work().await;
+    let bytes = blocking(move || encode(capture.profile))
+        .await
+        .map_err(refused)?;
+    Ok(Reply::file("cpu.pb.gz", bytes))
+}
+
+#[cfg(feature = "flamegraph")]
+async fn flamegraph(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Reply> {
+    use super::pprof::Snapshot;
+
+    let mut options = perfwright_flamegraph::Options::default();
+    options.group_by = match query.get("group_by") {
+        "" => None,
+        key => Some(key.to_owned()),
+    };
+    let which = match query.get("of") {
+        "" | "cpu" => None,
+        "heap" => Some(Snapshot::Heap),
+        "allocs" => Some(Snapshot::Allocs),
+        _ => return Err(bad("of must be cpu, heap or allocs")),
+    };
+    let (profile, _room) = match which {
+        None => {
+            let capture = cpu(shared, query, 5).await?;
+            (capture.profile, shared.captures.work().await)
+        }
+        Some(which) => {
+            let room = shared.captures.try_work().ok_or_else(Reply::too_busy)?;
+            let source = Arc::clone(&shared.source);
+            let profile = blocking(move || which.take(&*source))
+                .await
+                .map_err(refused)?;
+            let absent = || CaptureError::Unavailable("draw the heap: it is not sampled".into());
+            (profile.ok_or_else(absent).map_err(refused)?, Some(room))
+        }
+    };
+    let drawn = blocking(move || {
+        let mut profile = profile;
+        capture::resolve(&mut profile);
+        let mut svg = Vec::new();
+        perfwright_flamegraph::write_svg(&profile, &options, &mut svg).map(|_| svg)
+    });
+    match drawn.await.map_err(refused)? {
+        Ok(svg) => Ok(Reply::svg(svg)),
+        Err(error) => Err(Reply::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format_args!("failed to {error}"),
+        )),
+    }
+}

@@ -1,0 +1,81 @@
+//! The future of a response.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use super::body::ResponseBody;
+use super::span::RequestSpan;
+use super::tracked::Tracked;
+
+pin_project! {
+    /// What [`Measured`](crate::Measured) returns: the service's future, polled under the request's route.
+    pub struct ResponseFuture<F> {
+        #[pin]
+        inner: F,
+        // Taken by the response's body.
+        tracked: Option<Tracked>,
+        span: RequestSpan,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(inner: F, tracked: Tracked, span: RequestSpan) -> ResponseFuture<F> {
+        ResponseFuture {
+            inner,
+            tracked: Some(tracked),
+            span,
+        }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body,
+{
+    type Output = Result<Response<ResponseBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.tracked {
+            Some(tracked) => {
+                let _entered = tracked.enter();
+                this.span.in_scope(|| this.inner.poll(context))
+            }
+            // Polled after the end: what the service's future does then is its affair.
+            None => this.inner.poll(context),
+        };
+        let result = ready!(polled);
+        let mut tracked = this.tracked.take();
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                if let Some(tracked) = &mut tracked {
+                    tracked.failed();
+                }
+                return Poll::Ready(Err(error));
+            }
+        };
+        let (parts, body) = response.into_parts();
+        if let Some(tracked) = &mut tracked {
+            tracked.head(parts.status);
+            if let Some(code) = parts.headers.get("grpc-status") {
+                tracked.series.grpc_status(code.as_bytes());
+            }
+        }
+        let body = ResponseBody::new(body, &parts.headers, tracked, this.span.take());
+        Poll::Ready(Ok(Response::from_parts(parts, body)))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! A request's `tracing` span; without the feature `spans`, nothing.
+
+use http::request::Parts;
+
+use super::series::RouteEntry;
+
+#[cfg(feature = "spans")]
+pub(super) struct RequestSpan(tracing::Span);
+
+#[cfg(feature = "spans")]
+impl RequestSpan {
+    /// Opens the span of a request. It has no parent: what the connection is in is not the request's.
+    pub(super) fn open(parts: &Parts, route: &RouteEntry) -> RequestSpan {
+        let span = tracing::info_span!(
+            target: "perfwright_service",
+            parent: None,
+            "request",
+            method = parts.method.as_str(),
+            route = route.name(),
+            trace_id = tracing::field::Empty,
+        );
+        if !span.is_disabled()
+            && let Some(header) = parts.headers.get("traceparent")
+            && let Some(trace_id) = trace_id(header.as_bytes())
+        {
+            span.record("trace_id", trace_id);
+        }
+        RequestSpan(span)
+    }
+
+    pub(super) fn none() -> RequestSpan {
+        RequestSpan(tracing::Span::none())
+    }
+
+    pub(super) fn take(&mut self) -> RequestSpan {
+        std::mem::replace(self, RequestSpan::none())
+    }
+
+    pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.in_scope(work)
+    }
+}
+
+#[cfg(not(feature = "spans"))]
+pub(super) struct RequestSpan;
+
+#[cfg(not(feature = "spans"))]
+impl RequestSpan {
+    pub(super) fn open(_: &Parts, _: &RouteEntry) -> RequestSpan {
+        RequestSpan
+    }
+
+    pub(super) fn none() -> RequestSpan {
+        RequestSpan
+    }
+
+    pub(super) fn take(&mut self) -> RequestSpan {
+        RequestSpan
+    }
+
+    pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+/// The trace id of a `traceparent` header, 32 lower-case hexadecimal digits: `00-TRACE-PARENT-FLAGS`.
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
+#[cfg_attr(
+    not(any(feature = "spans", test)),
+    expect(dead_code, reason = "the span's field")
+)]
+fn trace_id(header: &[u8]) -> Option<&str> {
+    let hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let (version, rest) = (header.get(..2)?, header.get(2..55)?);
+    let (trace, parent, flags) = (&rest[1..33], &rest[34..50], &rest[51..53]);
+    let dashes = [rest[0], rest[33], rest[50]] == *b"---";
+    // A later version may append fields; this one may not.
+    let ends = match version {
+        b"00" => header.len() == 55,
+        b"ff" => false,
+        _ => matches!(header.get(55), None | Some(b'-')),
+    };
+    let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == b'0');
+    let valid = dashes
+        && ends
+        && [version, trace, parent, flags].into_iter().all(hex)
+        && !is_zero(trace)
+        && !is_zero(parent);
+    valid.then(|| std::str::from_utf8(trace).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_ids_are_valid_or_none() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let cases = [
+            (
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                true,
+            ),
+            (
+                "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                true,
+            ),
+            (
+                "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+                true,
+            ),
+            (
+                "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
+                false,
+            ),
+            (
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+                false,
+            ),
+            (
+                "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                false,
+            ),
+            (
+                "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+                false,
+            ),
+            (
+                "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+                false,
+            ),
+            (
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+                false,
+            ),
+            (
+                "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                false,
+            ),
+            (
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+                false,
+            ),
+            ("", false),
+        ];
+        for (header, valid) in cases {
+            assert_eq!(
+                trace_id(header.as_bytes()),
+                valid.then_some(trace),
+                "{header}"
+            );
+        }
+    }
+}
