@@ -21,6 +21,7 @@ pub struct Instance {
 struct Slot {
     generation: u16,
     tenant: Option<u64>,
+    task: Option<u64>,
 }
 
 struct Slots {
@@ -43,6 +44,7 @@ impl Instance {
         let slot = slots.take_free()?;
         let entry = slots.entry(slot)?;
         entry.tenant = Some(id);
+        entry.task = None;
         Some(Instance {
             slot,
             generation: entry.generation,
@@ -64,13 +66,19 @@ impl Instance {
 
     /// The identity that rents this slot; `None` once it was released.
     pub fn id(self) -> Option<u64> {
-        let mut slots = lock();
-        let entry = slots.entry(self.slot)?;
-        if entry.generation == self.generation {
-            entry.tenant
-        } else {
-            None
+        lock().tenancy(self)?.tenant
+    }
+
+    /// Says which task it runs in, the last one counts. Without effect once it was released.
+    pub fn set_task(self, task: u64) {
+        if let Some(slot) = lock().tenancy(self) {
+            slot.task = Some(task);
         }
+    }
+
+    /// The task it runs in, where somebody said so; `None` once it was released.
+    pub fn task(self) -> Option<u64> {
+        lock().tenancy(self)?.task
     }
 
     pub(crate) const fn to_bits(self) -> u32 {
@@ -101,8 +109,15 @@ impl Slots {
         self.slots.push(Slot {
             generation: 0,
             tenant: None,
+            task: None,
         });
         Some(self.slots.len() as u16)
+    }
+
+    /// The slot, while this instance rents it.
+    fn tenancy(&mut self, instance: Instance) -> Option<&mut Slot> {
+        let slot = self.entry(instance.slot)?;
+        (slot.generation == instance.generation && slot.tenant.is_some()).then_some(slot)
     }
 
     fn entry(&mut self, slot: u16) -> Option<&mut Slot> {
@@ -121,12 +136,15 @@ mod tests {
     #[test]
     fn a_released_slot_forgets_its_tenant() {
         let first = Instance::acquire(u64::MAX).unwrap();
-        assert_eq!(first.id(), Some(u64::MAX));
+        assert_eq!((first.id(), first.task()), (Some(u64::MAX), None));
+        first.set_task(3);
+        assert_eq!(first.task(), Some(3));
         first.release();
-        assert_eq!(first.id(), None);
+        first.set_task(4);
+        assert_eq!((first.id(), first.task()), (None, None));
         first.release();
         let second = Instance::acquire(8).unwrap();
-        assert_eq!(second.id(), Some(8));
+        assert_eq!((second.id(), second.task()), (Some(8), None));
         assert_ne!(first, second);
         second.release();
     }

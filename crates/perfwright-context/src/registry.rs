@@ -97,6 +97,19 @@ pub fn labels(node: NodeId) -> Vec<(String, String)> {
     labels
 }
 
+/// Whether `node` is `ancestor` or has it among its parents.
+pub fn is_below(node: NodeId, ancestor: NodeId) -> bool {
+    let guard = read();
+    let mut at = node;
+    // A parent always has a smaller number than its child.
+    while at.0 > ancestor.0
+        && let Some(node) = guard.as_ref().and_then(|r| r.nodes.get(at.0 as usize))
+    {
+        at = node.parent;
+    }
+    at == ancestor
+}
+
 /// How many nodes exist, the empty path and `(other)` included.
 pub fn node_count() -> usize {
     read().as_ref().map_or(2, |registry| registry.nodes.len())
@@ -209,6 +222,8 @@ mod tests {
         ];
         assert_eq!(labels(span), expect);
         assert!(labels(NodeId::ROOT).is_empty());
+        assert!(is_below(span, route) && is_below(span, span) && is_below(span, NodeId::ROOT));
+        assert!(!is_below(route, span) && !is_below(span, NodeId::OTHER));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use perfwright_context::Word;
 use perfwright_model::{Label, Profile, keys};
 
 /// The labels that a captured context word stands for: its path's, of several with one key the innermost, and
-/// the path of its spans if there are several. With `span_ids` also the one span instance it was captured in,
-/// which makes nearly every sample's labels its own.
+/// the path of its spans if there are several. With `span_ids` also the one span instance that it was captured in
+/// and the task that ran it, which makes nearly every sample's labels its own.
 pub fn context_labels(profile: &mut Profile, word: Word, span_ids: bool) -> Vec<Label> {
     let context = perfwright_context::labels(word.node());
     let mut labels = Vec::new();
@@ -22,8 +22,13 @@ pub fn context_labels(profile: &mut Profile, word: Word, span_ids: bool) -> Vec<
             labels.push(profile.str_label(key, value));
         }
     }
-    if span_ids && let Some(id) = word.instance().and_then(|instance| instance.id()) {
-        labels.push(profile.num_label(keys::SPAN_ID, id as i64, ""));
+    if span_ids && let Some(instance) = word.instance() {
+        if let Some(id) = instance.id() {
+            labels.push(profile.num_label(keys::SPAN_ID, id as i64, ""));
+        }
+        if let Some(task) = instance.task() {
+            labels.push(profile.num_label(keys::TASK, task as i64, ""));
+        }
     }
     labels
 }

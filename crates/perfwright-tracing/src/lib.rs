@@ -2,14 +2,23 @@
 
 mod chrome;
 mod clock;
+mod fields;
 mod histogram;
 mod layer;
+mod local;
 mod options;
+mod paths;
 mod request;
+mod shared;
 mod snapshot;
+mod span;
 mod spans;
 #[cfg(feature = "tokio")]
 mod spawn;
+mod sql;
+mod table;
+mod tally;
+mod tree;
 
 pub use chrome::write_chrome_trace;
 pub use clock::Clock;

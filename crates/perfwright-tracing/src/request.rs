@@ -1,6 +1,10 @@
 //! Requests that were kept whole.
 
+use std::collections::HashMap;
+
+use crate::paths::PathTree;
 use crate::snapshot::SpanName;
+use crate::tree::{Kept, RawSlice, Record};
 
 /// A span tree with its times, kept because it was among the slowest of its route.
 #[derive(Clone, Debug, Default)]
@@ -54,4 +58,70 @@ pub struct Slice {
     pub end_ns: u64,
     /// The thread, counted from 1 as the layer met them.
     pub thread: u32,
+}
+
+/// A kept tree with its names, `time_nanos` being when it began.
+pub(crate) fn request(kept: &Kept, paths: &PathTree, time_nanos: i64) -> Request {
+    let origin = kept.root.start;
+    let mut records: Vec<&Record> = kept.records.iter().collect();
+    // A parent was created before its children; the longer of two that were created at once may be the other's.
+    records.sort_by_key(|record| (record.start, std::cmp::Reverse(record.end)));
+    let mut order: Vec<&Record> = vec![&kept.root];
+    order.extend(records);
+    let positions: HashMap<_, _> = order
+        .iter()
+        .enumerate()
+        .map(|(at, record)| (record.slot, at))
+        .collect();
+    let mut spans: Vec<RequestSpan> = order
+        .iter()
+        .map(|record| span(record, paths, origin))
+        .collect();
+    for (at, record) in order.iter().enumerate().skip(1) {
+        // One whose parent was cut hangs from the root.
+        let parent = record.parent.and_then(|slot| positions.get(&slot).copied());
+        spans[at].parent = Some(parent.unwrap_or(0));
+    }
+    for (slot, slice) in &kept.slices {
+        if let Some(&at) = positions.get(slot) {
+            spans[at].slices.push(shown(slice, origin));
+        }
+    }
+    let fields = kept.root.fields.as_deref();
+    Request {
+        route: paths.route_name(kept.route),
+        trace_id: fields.and_then(|fields| fields.trace_id.clone()),
+        time_nanos,
+        total_ns: kept.total(),
+        spans,
+        cut: kept.cut,
+    }
+}
+
+fn span(record: &Record, paths: &PathTree, origin: u64) -> RequestSpan {
+    let fields = record.fields.iter().flat_map(|fields| &fields.chosen);
+    RequestSpan {
+        name: paths.name(record.path).clone(),
+        parent: None,
+        start_ns: record.start.saturating_sub(origin),
+        end_ns: record.end.saturating_sub(origin),
+        busy_ns: record.busy,
+        polls: record.polls,
+        error: record.error,
+        fields: fields
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect(),
+        slices: match record.first.thread {
+            0 => Vec::new(),
+            _ => vec![shown(&record.first, origin)],
+        },
+    }
+}
+
+fn shown(slice: &RawSlice, origin: u64) -> Slice {
+    Slice {
+        start_ns: slice.start.saturating_sub(origin),
+        end_ns: slice.end.saturating_sub(origin),
+        thread: slice.thread,
+    }
 }

@@ -1,6 +1,8 @@
 //! What was recorded, as plain data.
 
-use perfwright_model::Profile;
+use std::num::NonZeroU32;
+
+use perfwright_model::{Frame, Function, Location, Meta, Profile, SampleType, keys};
 
 use crate::histogram::Histogram;
 
@@ -76,12 +78,52 @@ pub struct PathStats {
 }
 
 impl Snapshot {
-    /// As a profile: sample types `count`, `busy` (the default), `idle`, with the path as the stack and the
-    /// label `route`. Values are each path's own, so that a tree adds them up: `self_busy_ns`,
-    /// `self_idle_ns`; the wall time of a path is busy plus idle.
+    /// As a profile: sample types `count`, `busy` (the default) and `idle`, the path as the stack, the label `route`.
+    ///
+    /// Values are each path's own (`self_busy_ns`, `self_idle_ns`), so that a tree of stacks adds up. A sample's wall
+    /// time is its busy plus its idle value.
     pub fn profile(&self) -> Profile {
-        Profile::default()
+        let mut profile = Profile::new([
+            SampleType::new("count", "count"),
+            SampleType::new("busy", "nanoseconds"),
+            SampleType::new("idle", "nanoseconds"),
+        ]);
+        profile.meta = Meta {
+            default_sample_type: Some(1),
+            time_nanos: Some(self.time_nanos),
+            duration_nanos: Some(self.duration_nanos as i64),
+            ..Meta::default()
+        };
+        for stats in self.paths.iter().filter(|stats| stats.count > 0) {
+            let locations: Vec<_> = stats
+                .path
+                .iter()
+                .map(|name| location(&mut profile, name))
+                .collect();
+            let stack = profile.intern_stack_root_first(locations);
+            let route = profile.str_label(keys::ROUTE, &stats.route);
+            let labels = profile.intern_labels(&[route]);
+            let values = [stats.count, stats.self_busy_ns, stats.self_idle_ns];
+            profile.record(stack, labels, &values.map(|value| value as i64));
+        }
+        profile
     }
+}
+
+fn location(profile: &mut Profile, name: &SpanName) -> perfwright_model::LocationId {
+    let line = name.line.and_then(NonZeroU32::new);
+    let function = Function {
+        filename: profile.intern(&name.file),
+        start_line: line,
+        ..Function::named(profile.intern(&name.name))
+    };
+    let function = profile.add_function(function);
+    let frame = Frame {
+        function,
+        line,
+        column: None,
+    };
+    profile.add_location(Location::default(), &[frame])
 }
 
 /// What the layer saw and what it had to leave out.

@@ -1,5 +1,6 @@
 //! Tasks that take the context along.
 
+use std::fmt::{self, Write as _};
 use std::future::Future;
 
 use perfwright_context::{WithContext, propagate};
@@ -32,4 +33,22 @@ where
     T: Send + 'static,
 {
     tokio::task::spawn_blocking(propagate(work))
+}
+
+/// The number of the task that runs on this thread.
+pub(crate) fn task_number() -> Option<u64> {
+    /// Reads the number off the id's text, which is all that tokio gives; without an allocation.
+    struct Digits(u64);
+    impl fmt::Write for Digits {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for digit in text.bytes().filter(u8::is_ascii_digit) {
+                self.0 = self.0.wrapping_mul(10).wrapping_add((digit - b'0').into());
+            }
+            Ok(())
+        }
+    }
+    let id = tokio::task::try_id()?;
+    let mut digits = Digits(0);
+    write!(digits, "{id}").ok()?;
+    Some(digits.0)
 }
