@@ -196,6 +196,30 @@ impl Perfwright {
         self.kept.as_ref()
     }
 
+    /// The tower layer that counts and times the requests of a service by route, and labels samples with the route.
+    #[cfg(feature = "service")]
+    pub fn service_layer(&self) -> perfwright_service::ServiceLayer {
+        perfwright_service::ServiceLayer::new(self.metrics())
+    }
+
+    /// What requests, the process, the heap and the runtime came to, as `/metrics` tells it.
+    #[cfg(feature = "service")]
+    pub fn metrics(&self) -> &perfwright_service::Metrics {
+        self.service.metrics()
+    }
+
+    /// The routes under `/debug` and `/metrics`, to be mounted in a router of the program's own.
+    #[cfg(feature = "service")]
+    pub fn debug_routes(&self) -> perfwright_service::DebugRoutesBuilder {
+        self.service.routes()
+    }
+
+    /// Where [`Builder::listen`] listens; of port 0 the one that it got.
+    #[cfg(feature = "service")]
+    pub fn debug_address(&self) -> Option<SocketAddr> {
+        self.service.address()
+    }
+
     /// What runs.
     pub fn status(&self) -> Status {
         let (engine, commanded) = self.recorder.running();
@@ -398,7 +422,7 @@ impl Builder {
             Setting::HeapRate(rate) => {
                 self.memory.heap = rate.map(|rate| {
                     let options = self.memory.heap.clone();
-                    let options = options.unwrap_or_else(perfwright_heap::Options::new);
+                    let options = options.unwrap_or_default();
                     options.rate_bytes(rate)
                 });
             }

@@ -64,6 +64,8 @@ mod memory;
 pub mod moment;
 mod output;
 mod recorder;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(feature = "spans")]
 pub mod spans;
 

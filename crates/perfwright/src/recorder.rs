@@ -10,6 +10,8 @@
 //!      any state ---- close (drop, or the process exits) ----> Closed
 //! ```
 //!
+//! `Lent`, for a capture that a debug route asks for, is like `Commanded`, but writes nothing.
+//!
 //! Leaving `Commanded` by `end` or `close` writes what was captured to the order's file.
 
 use std::fmt;
@@ -45,15 +47,24 @@ pub(crate) struct Recorder {
 }
 
 /// The time from a moment on, in what the always-on sampler sees; it goes on undisturbed.
-#[cfg(feature = "continuous")]
+#[cfg(any(feature = "continuous", feature = "service"))]
 #[derive(Debug)]
 pub(crate) struct Window {
     epoch: u64,
     base: Capture,
 }
 
+/// Why nothing is lent.
+#[cfg(feature = "service")]
+#[derive(Debug)]
+pub(crate) enum LendError {
+    Busy,
+    Closed,
+    Start(StartError),
+}
+
 /// Why there is no capture of a time.
-#[cfg(feature = "continuous")]
+#[cfg(any(feature = "continuous", feature = "service"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WindowError {
     /// A command captures.
@@ -64,7 +75,7 @@ pub(crate) enum WindowError {
     Disturbed,
 }
 
-#[cfg(feature = "continuous")]
+#[cfg(any(feature = "continuous", feature = "service"))]
 impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,6 +94,13 @@ enum Phase {
         out: PathBuf,
         #[cfg(feature = "spans")]
         spans: Option<SpanWindow>,
+    },
+    /// Somebody in the process captures for a moment, as the always-on sampler does not.
+    #[cfg(feature = "service")]
+    Lent {
+        sampler: Sampler,
+        /// Whether the always-on sampler ran before.
+        resume: bool,
     },
     Closed,
 }
@@ -120,6 +138,8 @@ impl Recorder {
                 return Err("start a capture: the program has dropped its profiler".into());
             }
             Phase::Commanded { .. } => return Err("start a capture: one is already running".into()),
+            #[cfg(feature = "service")]
+            Phase::Lent { .. } => return Err("start a capture: one is already running".into()),
             Phase::Off | Phase::AlwaysOn(_) => {}
         }
         if let Some(heap) = &order.heap {
@@ -216,36 +236,83 @@ impl Recorder {
     pub(crate) fn snapshot(&self) -> Option<Capture> {
         match &*self.lock() {
             Phase::AlwaysOn(sampler) | Phase::Commanded { sampler, .. } => Some(sampler.snapshot()),
+            #[cfg(feature = "service")]
+            Phase::Lent { sampler, .. } => Some(sampler.snapshot()),
             Phase::Off | Phase::Closed => None,
         }
     }
 
     /// Opens a window on the always-on sampler.
-    #[cfg(feature = "continuous")]
+    #[cfg(any(feature = "continuous", feature = "service"))]
     pub(crate) fn open_window(&self) -> Result<Window, WindowError> {
         match &*self.lock() {
             Phase::AlwaysOn(sampler) => Ok(Window {
                 epoch: self.epoch.load(Ordering::Relaxed),
                 base: sampler.snapshot(),
             }),
-            Phase::Commanded { .. } => Err(WindowError::Busy),
             Phase::Off | Phase::Closed => Err(WindowError::Off),
+            _ => Err(WindowError::Busy),
         }
     }
 
     /// What was sampled since the window was opened.
-    #[cfg(feature = "continuous")]
+    #[cfg(any(feature = "continuous", feature = "service"))]
     pub(crate) fn look(&self, window: &Window) -> Result<Capture, WindowError> {
         let phase = self.lock();
         let now = match &*phase {
             Phase::AlwaysOn(sampler) if self.epoch.load(Ordering::Relaxed) == window.epoch => {
                 sampler.snapshot()
             }
-            Phase::AlwaysOn(_) | Phase::Commanded { .. } => return Err(WindowError::Disturbed),
             Phase::Off | Phase::Closed => return Err(WindowError::Off),
+            _ => return Err(WindowError::Disturbed),
         };
         drop(phase);
         Ok(now.since(&window.base))
+    }
+
+    /// Starts a capture in place of the always-on sampler, for somebody in the process.
+    #[cfg(feature = "service")]
+    pub(crate) fn lend(&self, options: Options) -> Result<(), LendError> {
+        let mut phase = self.lock();
+        let resume = match *phase {
+            Phase::Off => false,
+            Phase::AlwaysOn(_) => true,
+            Phase::Closed => return Err(LendError::Closed),
+            Phase::Commanded { .. } | Phase::Lent { .. } => return Err(LendError::Busy),
+        };
+        *phase = Phase::Off;
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        match Sampler::start(options) {
+            Ok(sampler) => {
+                *phase = Phase::Lent { sampler, resume };
+                Ok(())
+            }
+            Err(error) => {
+                if resume {
+                    *phase = self.resumed();
+                }
+                Err(LendError::Start(error))
+            }
+        }
+    }
+
+    /// Ends what [`Recorder::lend`] began; `None` if the recorder was closed meanwhile.
+    #[cfg(feature = "service")]
+    pub(crate) fn give_back(&self) -> Option<Capture> {
+        let mut phase = self.lock();
+        match mem::replace(&mut *phase, Phase::Off) {
+            Phase::Lent { sampler, resume } => {
+                let capture = sampler.stop();
+                if resume {
+                    *phase = self.resumed();
+                }
+                Some(capture)
+            }
+            other => {
+                *phase = other;
+                None
+            }
+        }
     }
 
     /// The always-on sampler's capture, which begins anew.
@@ -255,7 +322,7 @@ impl Recorder {
                 self.epoch.fetch_add(1, Ordering::Relaxed);
                 Some(sampler.take())
             }
-            Phase::Off | Phase::Commanded { .. } | Phase::Closed => None,
+            _ => None,
         }
     }
 
@@ -264,6 +331,8 @@ impl Recorder {
         match &*self.lock() {
             Phase::AlwaysOn(sampler) => (Some(sampler.engine()), false),
             Phase::Commanded { sampler, .. } => (Some(sampler.engine()), true),
+            #[cfg(feature = "service")]
+            Phase::Lent { sampler, .. } => (Some(sampler.engine()), false),
             Phase::Off | Phase::Closed => (None, false),
         }
     }
@@ -294,7 +363,7 @@ fn finish(phase: Phase) -> Result<(), WriteError> {
             let written = Ok(());
             write_raw(&capture.profile, &out).and(written)
         }
-        Phase::Off | Phase::AlwaysOn(_) | Phase::Closed => Ok(()),
+        _ => Ok(()),
     }
 }
 
