@@ -1,0 +1,22 @@
+//! The view model: no browser, no clock, no thread.
+
+mod answers;
+mod change;
+mod color;
+mod fit;
+mod flame;
+mod json;
+mod lines;
+mod outline;
+mod search;
+mod session;
+mod state;
+mod steps;
+mod sums;
+mod table;
+
+pub use flame::{Boxes, Flame, Window};
+pub use search::Progress;
+pub use session::{Pane, Session};
+pub use state::{Column, Normalize, State, View};
+pub use steps::{Pattern, Step, StepKind};

@@ -1,0 +1,61 @@
+//! The function table: which rows, in which order.
+
+use perfwright_analyze::Symbol;
+
+use super::{change::Wholes, search::Found, state::Column, sums::Sums};
+
+/// The symbols in the order of a column, without those that have no cost.
+pub(crate) fn order(
+    symbols: &[Symbol],
+    sums: &Sums,
+    wholes: Option<&Wholes>,
+    column: Column,
+    reversed: bool,
+) -> Vec<u32> {
+    let has_cost = |&symbol: &u32| {
+        let sum = sums.of(symbol as usize);
+        (sum.self_values, sum.total_values) != Default::default()
+            && !symbols[symbol as usize].is_label
+    };
+    let mut rows: Vec<u32> = (1..sums.len() as u32).filter(has_cost).collect();
+    let name = |symbol: u32| &*symbols[symbol as usize].name;
+    match column {
+        Column::Name => rows.sort_unstable_by_key(|&symbol| name(symbol)),
+        _ => {
+            let mut keyed: Vec<([f64; 2], u32)> = rows
+                .into_iter()
+                .map(|symbol| (weight(sums, wholes, column, symbol), symbol))
+                .collect();
+            keyed.sort_unstable_by(|(a, a_symbol), (b, b_symbol)| {
+                let by_weight = b[0].total_cmp(&a[0]).then(b[1].total_cmp(&a[1]));
+                by_weight.then_with(|| name(*a_symbol).cmp(name(*b_symbol)))
+            });
+            rows = keyed.into_iter().map(|(_, symbol)| symbol).collect();
+        }
+    }
+    if reversed {
+        rows.reverse();
+    }
+    rows
+}
+
+/// What a row is sorted by, and what equals are sorted by.
+fn weight(sums: &Sums, wholes: Option<&Wholes>, column: Column, symbol: u32) -> [f64; 2] {
+    let sum = sums.of(symbol as usize);
+    let own = sum.self_values[1] as f64;
+    let total = sum.total_values[1] as f64;
+    let change = |values| wholes.map_or(0.0, |wholes| wholes.change(values).absolute().abs());
+    match column {
+        Column::Name => [0.0; 2],
+        Column::SelfValue => [own, total],
+        Column::Total => [total, own],
+        Column::SelfChange => [change(sum.self_values), change(sum.total_values)],
+        Column::TotalChange => [change(sum.total_values), change(sum.self_values)],
+    }
+}
+
+/// The rows that a search found.
+pub(crate) fn only_found(rows: &[u32], found: &Found) -> Vec<u32> {
+    let is_found = |symbol: &&u32| found.has(**symbol as usize);
+    rows.iter().filter(is_found).copied().collect()
+}
