@@ -1,0 +1,11 @@
+//! The layer, the metrics and the routes from outside.
+
+mod layer;
+mod listener;
+mod load;
+mod metrics;
+mod routes;
+mod support;
+
+#[path = "../../../../xtask/need.rs"]
+mod need;
