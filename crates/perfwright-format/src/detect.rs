@@ -12,17 +12,20 @@ pub enum Format {
     Pprof,
     /// Folded stacks, also called collapsed: `main;parse 12`.
     Folded,
+    /// speedscope's own JSON.
+    Speedscope,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::Pprof, Self::Folded];
+    pub const ALL: [Self; 3] = [Self::Pprof, Self::Folded, Self::Speedscope];
 
     /// The format's name, in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pprof => "pprof",
             Self::Folded => "folded",
+            Self::Speedscope => "speedscope",
         }
     }
 }
@@ -68,9 +71,11 @@ pub(crate) fn identify(bytes: &[u8]) -> Result<Format, Error> {
 fn identify_text(prefix: &[u8]) -> Result<Format, Error> {
     let text = String::from_utf8_lossy(prefix);
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let found = starts_with_one_of(text, CERTAIN_STARTS).or_else(|| json_kind(text));
-    if let Some(found) = found {
+    if let Some(found) = starts_with_one_of(text, CERTAIN_STARTS) {
         return Err(unsupported(found));
+    }
+    if let Some(found) = json_kind(text) {
+        return found.map_err(unsupported);
     }
     // The starts below could be those of a frame's name.
     if folded::looks_folded(text) {
@@ -274,23 +279,24 @@ fn starts_with_pprof_tag(prefix: &[u8]) -> bool {
 }
 
 /// Which profiler wrote a JSON file, where one of its keys says so.
-fn json_kind(text: &str) -> Option<&'static str> {
+/// The format of a JSON text, or what it is.
+fn json_kind(text: &str) -> Option<Result<Format, &'static str>> {
     if !text.starts_with(['{', '[']) {
         return None;
     }
     // A key anywhere near the start names the format, whatever the order of keys is.
     let kinds = [
-        ("speedscope.app/file-format-schema", "a speedscope profile"),
-        ("\"traceEvents\"", "a Chrome trace"),
-        ("\"dhatFileVersion\"", "a DHAT profile"),
-        ("\"preprocessedProfileVersion\"", "a Firefox profile"),
-        ("\"resourceProfiles\"", "an OTLP profile as JSON"),
-        ("\"cpuProfile\"", "a V8 profile"),
-        ("\"nodes\":", "a V8 CPU profile"),
-        ("\"ph\":", "a Chrome trace"),
+        ("speedscope.app/file-format-schema", Ok(Format::Speedscope)),
+        ("\"traceEvents\"", Err("a Chrome trace")),
+        ("\"dhatFileVersion\"", Err("a DHAT profile")),
+        ("\"preprocessedProfileVersion\"", Err("a Firefox profile")),
+        ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
+        ("\"cpuProfile\"", Err("a V8 profile")),
+        ("\"nodes\":", Err("a V8 CPU profile")),
+        ("\"ph\":", Err("a Chrome trace")),
     ];
-    let kind = kinds.iter().find(|(key, _)| text.contains(key));
-    kind.map(|(_, kind)| *kind)
+    let kind = kinds.into_iter().find(|(key, _)| text.contains(key));
+    kind.map(|(_, kind)| kind)
 }
 
 fn unsupported(found: &str) -> Error {
@@ -305,7 +311,8 @@ fn unknown(found: &str) -> Error {
 
 fn format_list() -> String {
     let names: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
-    format!("{}, gzipped or not", names.join(" and "))
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{} and {last}, gzipped or not", others.join(", "))
 }
 
 #[cfg(test)]
@@ -342,10 +349,6 @@ mod tests {
                 b"\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\x27\x10",
                 "gperftools' binary",
             ),
-            (
-                b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\"}",
-                "speedscope",
-            ),
             (b"[{\"ph\":\"X\"}]", "a Chrome trace"),
             (b"{\"a\": 1}", "this is JSON of no"),
             (b"<?xml version=\"1.0\"?><svg/>", "flamegraph"),
@@ -376,6 +379,8 @@ mod tests {
         assert_eq!(detect(b"\n# by a tool\nmain 1.5\r\n"), Some(Format::Folded));
         assert_eq!(detect(b"[unknown];read 7\n"), Some(Format::Folded));
         assert_eq!(detect(b"goroutine 1;main.main 7\n"), Some(Format::Folded));
+        let speedscope = b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\"}";
+        assert_eq!(detect(speedscope), Some(Format::Speedscope));
         assert_eq!(detect(b"{\"a\": 1}"), None);
     }
 
@@ -383,7 +388,7 @@ mod tests {
     fn a_json_error_says_what_can_be_read() {
         assert_eq!(
             says(b"{\"traceEvents\": []}"),
-            "read profile: this is a Chrome trace; the formats read are pprof and folded, gzipped or not"
+            "read profile: this is a Chrome trace; the formats read are pprof, folded and speedscope, gzipped or not"
         );
     }
 }

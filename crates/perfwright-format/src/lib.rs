@@ -21,12 +21,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod build;
 mod detect;
 mod error;
 pub mod folded;
 mod gunzip;
+mod json;
 mod limits;
 pub mod pprof;
+pub mod speedscope;
 mod warning;
 mod wire;
 
@@ -62,6 +65,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let read = match detect::identify(&input.bytes) {
         Ok(Format::Pprof) => pprof::decode(&input.bytes, limits),
         Ok(Format::Folded) => folded::parse(&input.bytes, limits),
+        Ok(Format::Speedscope) => speedscope::parse(&input.bytes, limits),
         Err(error) => Err(error),
     };
     read.map_err(|error| input.place(error))

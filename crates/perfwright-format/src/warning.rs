@@ -32,6 +32,8 @@ pub enum WarningKind {
     CountRounded,
     /// Every line ends in two numbers: they were taken as baseline and candidate.
     TwoCounts,
+    /// A begin has no end, or an end no begin.
+    Unbalanced,
 }
 
 impl fmt::Display for Warning {
@@ -45,6 +47,7 @@ impl fmt::Display for Warning {
             }
             WarningKind::CountRounded => "count with more than six decimals, rounded",
             WarningKind::TwoCounts => "two counts on every line, taken as baseline and candidate",
+            WarningKind::Unbalanced => "begin without an end, or end without a begin",
         };
         write!(f, "{}: {what}", self.first)?;
         match self.count {

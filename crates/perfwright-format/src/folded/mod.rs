@@ -33,10 +33,7 @@ mod write;
 pub(crate) use read::{looks_folded, parse};
 pub use write::{Options, write, write_with};
 
-use crate::{Error, Input, Limits, Read};
-
-/// Stands for a name that is not known.
-const UNKNOWN: &str = "[unknown]";
+use crate::{Error, Input, Limits, Read, build::UNKNOWN};
 
 /// Reads folded stacks, gzipped or not.
 ///

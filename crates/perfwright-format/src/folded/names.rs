@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use perfwright_model::{LocationId, Profile};
 
-use super::UNKNOWN;
+use crate::build::{UNKNOWN, address_name};
 
 /// A distinct name, by position in [`Names`].
 pub(super) type NameId = u32;
@@ -93,24 +93,4 @@ fn cleaned(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     Cow::Owned(name.replace(';', ":").replace(['\n', '\r'], " "))
-}
-
-/// The name of a location that has not been symbolized.
-fn address_name(profile: &Profile, id: LocationId) -> String {
-    let location = profile.location(id);
-    let Some(address) = location.address else {
-        return UNKNOWN.to_owned();
-    };
-    let mapping = location.mapping.map(|mapping| profile.mapping(mapping));
-    let Some(mapping) = mapping.filter(|mapping| !profile.string(mapping.filename).is_empty())
-    else {
-        return format!("[{address:#x}]");
-    };
-    let path = profile.string(mapping.filename);
-    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    let offset = address
-        .get()
-        .wrapping_sub(mapping.start)
-        .wrapping_add(mapping.offset);
-    format!("[{file}+{offset:#x}]")
 }

@@ -124,3 +124,33 @@ fn mutated_folded_files() {
         "only {accepted} of 20000 were still folded stacks"
     );
 }
+
+/// Whatever a mutated file of another format is read as can be written and read again as pprof.
+fn mutated(seeds: &[&str], at_least: usize) {
+    let seeds: Vec<_> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
+    let accepted = run(&seeds, 10_000, |bytes| {
+        let Ok(first) = read(bytes, &limits()) else {
+            return false;
+        };
+        let second = pprof::read(&encode(&first.profile), &limits()).unwrap();
+        assert_eq!(
+            canon::of_model(&second.profile),
+            canon::of_model(&first.profile)
+        );
+        true
+    });
+    assert!(
+        accepted > at_least,
+        "only {accepted} of 10000 were still profiles"
+    );
+}
+
+#[test]
+fn mutated_speedscope_files() {
+    let mut written = Vec::new();
+    perfwright_format::speedscope::write(&rich_profile(), &mut written).unwrap();
+    let events = r#"{"$schema":"https://www.speedscope.app/file-format-schema.json","shared":{"frames":[{"name":"a"},
+        {"name":"b","line":2}]},"profiles":[{"type":"evented","unit":"none","events":[{"type":"O","frame":0,"at":2},
+        {"type":"O","frame":1,"at":3},{"type":"C","frame":1,"at":4.5},{"type":"C","frame":0,"at":9}]}]}"#;
+    mutated(&[std::str::from_utf8(&written).unwrap(), events], 500);
+}

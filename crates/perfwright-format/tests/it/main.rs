@@ -7,3 +7,5 @@ mod hostile;
 mod pprof;
 mod samples;
 mod schema;
+mod speedscope;
+mod text;
