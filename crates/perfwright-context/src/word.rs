@@ -71,6 +71,7 @@ thread_local! {
 /// thread-local storage then exists from the thread's first instruction on). In a shared library the
 /// first access of a thread may allocate: a handler there must use an address that the thread handed
 /// over before ([`word_address`]).
+#[inline]
 pub fn current() -> Word {
     Word(WORD.with(|word| word.load(Ordering::Relaxed)))
 }
@@ -78,6 +79,7 @@ pub fn current() -> Word {
 /// Sets the calling thread's word and returns the one before. One store, no lock.
 ///
 /// Whoever sets a word puts the old one back: around every poll of a task, at the end of a scope.
+#[inline]
 pub fn set(word: Word) -> Word {
     WORD.with(|cell| {
         let before = Word(cell.load(Ordering::Relaxed));

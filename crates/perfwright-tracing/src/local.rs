@@ -50,7 +50,6 @@ pub(crate) struct Local {
     /// The span of the last exit, unless anything happened since.
     pub(crate) last_exit: Option<SlotRef>,
     pub(crate) places: PlaceCache,
-    span_interests: HashMap<usize, Interest, BuildHasherDefault<Mix>>,
     event_interests: HashMap<usize, Interest, BuildHasherDefault<Mix>>,
     spare: Vec<Arc<Tree>>,
 }
@@ -98,7 +97,6 @@ impl Local {
             mark: 0,
             last_exit: None,
             places: PlaceCache::default(),
-            span_interests: HashMap::default(),
             event_interests: HashMap::default(),
             spare: Vec::new(),
         }
@@ -166,16 +164,7 @@ impl Local {
         self.places.insert(key, place);
     }
 
-    /// What the fields of a span's callsite may tell. Callsites are static, so these are as many as the program has.
-    #[inline]
-    pub(crate) fn span_interest(
-        &mut self,
-        callsite: usize,
-        ask: impl FnOnce() -> Interest,
-    ) -> Interest {
-        *self.span_interests.entry(callsite).or_insert_with(ask)
-    }
-
+    /// What the fields of an event's callsite may tell. Callsites are static, so these are as many as the program has.
     #[inline]
     pub(crate) fn event_interest(
         &mut self,

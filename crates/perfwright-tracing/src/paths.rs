@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use perfwright_context::NodeId;
 use perfwright_model::keys;
 
+use crate::fields::Interest;
 use crate::snapshot::SpanName;
 
 /// A path of spans under a route. 0 is `(other)`.
@@ -34,6 +35,8 @@ pub(crate) struct Place {
     pub(crate) is_labelled: bool,
     /// What the thread's word is while the span is entered.
     pub(crate) node: NodeId,
+    /// Whether the fields of such a span are to be looked at.
+    pub(crate) interest: Interest,
 }
 
 /// What tells one place from another.
@@ -172,6 +175,7 @@ impl PathTree {
                 PathId::OTHER => base,
                 _ => perfwright_context::child(base, keys::SPAN, &name.name),
             },
+            interest: Interest::default(),
         }
     }
 

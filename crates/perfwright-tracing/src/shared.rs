@@ -155,50 +155,65 @@ impl Shared {
     ) -> Interest {
         local.last_exit = None;
         let callsite = std::ptr::from_ref(metadata) as usize;
-        let interest = local.span_interest(callsite, || Interest::in_span(metadata, &self.fields));
-        let mut span = SpanState::opened(now);
-        let place = loop {
-            let (above, origin) = local.above(parent);
-            let place = self.place(local, callsite as u64, above, origin, || {
-                span_name(metadata)
-            });
-            (span.path, span.route) = (place.path, place.route);
-            span.is_labelled = place.is_labelled;
-            span.origin = origin;
-            let Some(above) = above else { break place };
-            let Some(mut tenant) = self.table.at(above.slot) else {
-                // It was closed while it was entered.
-                if local.forget(above.slot) {
-                    continue;
-                }
-                break place;
-            };
-            tenant.span.child_opened(now);
-            span.parent = Some(above.slot);
-            span.tree = self.tree_of(local, &mut tenant.span);
-            break place;
-        };
+        let (above, origin, tree) = self.join(local, parent, now);
+        let place = self.place(local, callsite as u64, above, origin, || {
+            (
+                span_name(metadata),
+                Interest::in_span(metadata, &self.fields),
+            )
+        });
         if place.is_labelled
-            && let Some(tree) = &span.tree
+            && let Some(tree) = &tree
         {
             tree.set_route(place.route);
         }
-        span.word = Word::new(place.node);
-        if let Some(next) = &self.instances {
-            span.instance = Instance::acquire(next.fetch_add(1, Ordering::Relaxed));
-            span.word = span.word.with_instance(span.instance);
-        }
-        let (parent, instance) = (span.parent, span.instance);
-        if self.table.open(id, span).is_none() {
+        let instance = self.instances.as_ref().and_then(|next| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            Instance::acquire(number)
+        });
+        let opened = self.table.open(id, |span| {
+            span.open(now);
+            (span.path, span.route, span.is_labelled) =
+                (place.path, place.route, place.is_labelled);
+            (span.origin, span.parent) = (origin, above.map(|above| above.slot));
+            span.word = Word::new(place.node).with_instance(instance);
+            (span.instance, span.tree) = (instance, tree);
+        });
+        if opened.is_none() {
             local.shard.lock().untracked += 1;
-            if let Some(mut tenant) = parent.and_then(|parent| self.table.at(parent)) {
+            if let Some(mut tenant) = above.and_then(|above| self.table.at(above.slot)) {
                 tenant.span.child_closed(now);
             }
             if let Some(instance) = instance {
                 instance.release();
             }
         }
-        interest
+        place.interest
+    }
+
+    /// Tells the parent of a new span that it has a child. The parent, the context that the span is created in, and
+    /// the tree that both belong to.
+    #[inline]
+    fn join(
+        &self,
+        local: &mut Local,
+        parent: &Parent,
+        now: u64,
+    ) -> (Option<Above>, NodeId, Option<Arc<Tree>>) {
+        loop {
+            let (above, origin) = local.above(parent);
+            let Some(slot) = above.map(|above| above.slot) else {
+                return (None, origin, None);
+            };
+            if let Some(mut tenant) = self.table.at(slot) {
+                tenant.span.child_opened(now);
+                return (above, origin, self.tree_of(local, &mut tenant.span));
+            }
+            // It was closed while it was entered.
+            if !local.forget(slot) {
+                return (None, origin, None);
+            }
+        }
     }
 
     pub(crate) fn entered(&self, local: &mut Local, id: u64, now: u64) {
@@ -262,48 +277,52 @@ impl Shared {
 
     /// `local` is missing on a thread that is ending.
     pub(crate) fn closed(&self, local: Option<&mut Local>, id: u64, now: u64) {
-        let Some((slot, mut span)) = self.table.close(id) else {
+        let last_exit = local.as_ref().and_then(|local| local.last_exit);
+        let closed = self.table.close(id, |slot, span| {
+            if let Some(instance) = span.instance.take() {
+                instance.release();
+            }
+            let (tree, fields) = (span.tree.take(), span.fields.take());
+            let times = span.close(now, last_exit == Some(slot));
+            let labelled = span.is_labelled.then_some(span.route);
+            let record = Record {
+                slot,
+                parent: span.parent,
+                path: span.path,
+                start: times.start,
+                end: times.end,
+                busy: times.busy,
+                polls: times.polls,
+                first: span.first,
+                error: span.error,
+                fields,
+            };
+            (times, record, tree, labelled, span.route)
+        });
+        let Some((times, record, tree, labelled, route)) = closed else {
             return;
         };
-        if let Some(instance) = span.instance {
-            instance.release();
-        }
-        let is_dropped = local
-            .as_ref()
-            .is_some_and(|local| local.last_exit == Some(slot));
-        let times = span.close(now, is_dropped);
         match &local {
-            Some(local) => local.shard.lock().of(span.path).add(&times, span.error),
-            None => self.shards().retired.of(span.path).add(&times, span.error),
+            Some(local) => local.shard.lock().of(record.path).add(&times, record.error),
+            None => self
+                .shards()
+                .retired
+                .of(record.path)
+                .add(&times, record.error),
         }
-        if let Some(mut tenant) = span.parent.and_then(|parent| self.table.at(parent)) {
-            tenant.span.child_closed(now);
-        }
-        let tree = span.tree.take();
-        let (parent, path) = (span.parent, span.path);
-        let (labelled, route) = (span.is_labelled, span.route);
-        let record = || Record {
-            first: span.first,
-            error: span.error,
-            fields: span.fields.take(),
-            ..Record::new(slot, parent, path, &times)
-        };
-        if parent.is_some() {
+        if let Some(parent) = record.parent {
+            if let Some(mut tenant) = self.table.at(parent) {
+                tenant.span.child_closed(now);
+            }
             if let Some(tree) = &tree {
-                tree.push(record);
+                tree.push(|| record);
             }
             return;
         }
-        let inner = tree
-            .as_ref()
-            .and_then(|tree| tree.route())
-            .filter(|_| !labelled);
-        self.slowest.offer(
-            inner.unwrap_or(route),
-            times.total(),
-            tree.as_deref(),
-            record,
-        );
+        let inner = || tree.as_ref().and_then(|tree| tree.route());
+        let route = labelled.or_else(inner).unwrap_or(route);
+        self.slowest
+            .offer(route, times.total(), tree.as_deref(), || record);
         if let (Some(tree), Some(local)) = (tree, local) {
             local.give_tree(tree);
         }
@@ -356,10 +375,11 @@ impl Shared {
         let key = hash ^ (u64::from(path.0) << 32);
         let place = self.place(local, key, above, origin, || {
             let old = self.paths().name(path).clone();
-            SpanName {
+            let name = SpanName {
                 name: name.text(),
                 ..old
-            }
+            };
+            (name, Interest::default())
         });
         if let Some(mut tenant) = self.table.at(slot) {
             let span = &mut tenant.span;
@@ -394,11 +414,14 @@ impl Shared {
             .query()
             .map_or(Name::Fixed("acquire connection"), Name::Statement);
         let callsite = std::ptr::from_ref(metadata) as u64;
-        let place = self.place(local, callsite ^ name.hash(), above, origin, || SpanName {
-            name: name.text(),
-            target: metadata.target().into(),
-            // The callsite is the library's, and says nothing about the query.
-            ..SpanName::default()
+        let place = self.place(local, callsite ^ name.hash(), above, origin, || {
+            let name = SpanName {
+                name: name.text(),
+                target: metadata.target().into(),
+                // The callsite is the library's, and says nothing about the query.
+                ..SpanName::default()
+            };
+            (name, Interest::default())
         });
         let mut times = Times {
             start: now.saturating_sub(elapsed),
@@ -442,7 +465,7 @@ impl Shared {
         callsite: u64,
         above: Option<Above>,
         origin: NodeId,
-        name: impl FnOnce() -> SpanName,
+        name: impl FnOnce() -> (SpanName, Interest),
     ) -> Place {
         let parent = above.map(|above| (above.path, above.word.node()));
         let key = PlaceKey {
@@ -453,8 +476,9 @@ impl Shared {
         if let Some(place) = local.places.get(&key) {
             return *place;
         }
-        let name = name();
-        let place = self.paths().place(&name, parent, origin);
+        let (name, interest) = name();
+        let mut place = self.paths().place(&name, parent, origin);
+        place.interest = interest;
         local.remember(key, place);
         place
     }

@@ -72,13 +72,15 @@ impl Times {
 }
 
 impl SpanState {
-    pub(crate) fn opened(now: u64) -> SpanState {
-        SpanState {
-            created: now,
-            left: now,
-            mark: now,
-            ..SpanState::default()
-        }
+    /// Begins anew; what is not set here is set by whoever opens the span.
+    #[inline]
+    pub(crate) fn open(&mut self, now: u64) {
+        (self.created, self.left, self.mark) = (now, now, now);
+        (self.polls, self.busy, self.self_busy, self.max_poll) = (0, 0, 0, 0);
+        (self.idle, self.covered, self.gap, self.gap_covered) = (0, 0, 0, 0);
+        (self.active, self.children, self.error) = (0, 0, false);
+        self.first = RawSlice::default();
+        (self.tree, self.fields) = (None, None);
     }
 
     /// It was only created.

@@ -26,6 +26,8 @@ pub(crate) fn template(sql: &str) -> String {
             },
             '?' => out.value(after_word(after)),
             ':' if after.starts_with(':') => out.push(rest, 2),
+            // A part of an array, not a placeholder.
+            ':' if out.is_tight() => out.push(rest, 1),
             ':' | '@' if after.starts_with(is_word) => out.value(after_word(after)),
             '"' | '`' => out.push(rest, 1 + quoted_len(after, first)),
             c if c.is_ascii_digit() => out.number(after_number(rest)),
@@ -113,6 +115,10 @@ impl Template {
             }
         }
         rest
+    }
+
+    fn is_tight(&self) -> bool {
+        !self.is_blank && self.text.ends_with(|c| is_word(c) || c == '?')
     }
 
     /// The string that begins is of the kind in which a backslash escapes.

@@ -64,17 +64,14 @@ impl Table {
         }
     }
 
-    /// Opens `span` under `id`. `None`: no slot is free.
-    pub(crate) fn open(&self, id: u64, span: SpanState) -> Option<SlotRef> {
-        // An id that is still here was never closed to our knowledge, and is another span by now.
-        let (index, slot) = match self.find(id) {
-            Some(stale) => stale,
-            None => self.claim(id)?,
-        };
+    /// Opens a span under `id`, which `fill` makes of a blank one. `None`: no slot is free.
+    #[inline]
+    pub(crate) fn open(&self, id: u64, fill: impl FnOnce(&mut SpanState)) -> Option<SlotRef> {
+        let (index, slot) = self.claim(id)?;
         let mut tenant = slot.lock();
         tenant.generation = tenant.generation.wrapping_add(1);
         tenant.is_open = true;
-        tenant.span = span;
+        fill(&mut tenant.span);
         Some(SlotRef {
             index,
             generation: tenant.generation,
@@ -99,19 +96,24 @@ impl Table {
         (tenant.is_open && tenant.generation == slot.generation).then_some(tenant)
     }
 
-    /// Takes the span of an id out.
-    pub(crate) fn close(&self, id: u64) -> Option<(SlotRef, SpanState)> {
+    /// Closes the span of an id, of which `last` takes what is wanted and leaves it blank.
+    #[inline]
+    pub(crate) fn close<T>(
+        &self,
+        id: u64,
+        last: impl FnOnce(SlotRef, &mut SpanState) -> T,
+    ) -> Option<T> {
         let (index, slot) = self.find(id)?;
         let mut tenant = slot.lock();
         if !tenant.is_open {
             return None;
         }
         tenant.is_open = false;
-        let span = std::mem::take(&mut tenant.span);
         let generation = tenant.generation;
+        let wanted = last(SlotRef { index, generation }, &mut tenant.span);
         drop(tenant);
         slot.id.store(0, Ordering::Release);
-        Some((SlotRef { index, generation }, span))
+        Some(wanted)
     }
 
     /// Calls `each` for every open span.
@@ -129,7 +131,16 @@ impl Table {
 
     #[inline]
     fn find(&self, id: u64) -> Option<(u32, &Slot)> {
-        for home in self.homes(id) {
+        let homes = self.homes(id);
+        match self.slot(homes[0]) {
+            Some(slot) if slot.id.load(Ordering::Acquire) == id => Some((homes[0] as u32, slot)),
+            _ => self.search(id, homes),
+        }
+    }
+
+    #[cold]
+    fn search(&self, id: u64, homes: [usize; 2]) -> Option<(u32, &Slot)> {
+        for home in homes {
             for step in 0..NEIGHBOURS {
                 let index = (home + step) & self.mask;
                 if let Some(slot) = self.slot(index)
@@ -142,18 +153,20 @@ impl Table {
         None
     }
 
+    /// A free slot for an id. One that has it already is left over from a span of which we never saw the close, for
+    /// an id belongs to one open span at a time.
+    #[inline]
     fn claim(&self, id: u64) -> Option<(u32, &Slot)> {
         for home in self.homes(id) {
             for step in 0..NEIGHBOURS {
                 let index = (home + step) & self.mask;
-                let block = self.blocks[index / BLOCK]
-                    .get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect());
+                let block = self.blocks.get(index / BLOCK)?;
+                let block = block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect());
                 let slot = &block[index % BLOCK];
-                if slot.id.load(Ordering::Relaxed) == 0
-                    && slot
-                        .id
-                        .compare_exchange(0, id, Ordering::AcqRel, Ordering::Relaxed)
-                        .is_ok()
+                let order = (Ordering::AcqRel, Ordering::Relaxed);
+                let tenant = slot.id.load(Ordering::Relaxed);
+                if tenant == id
+                    || tenant == 0 && slot.id.compare_exchange(0, id, order.0, order.1).is_ok()
                 {
                     return Some((index as u32, slot));
                 }
