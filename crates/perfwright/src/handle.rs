@@ -341,7 +341,9 @@ impl Builder {
         }
     }
 
-    fn start_or_explain(self) -> Perfwright {
+    /// Starts what can be had, and never fails: what can't be is said once on standard error and in
+    /// [`Perfwright::status`], and the program goes on.
+    pub fn start_or_explain(self) -> Perfwright {
         let (mut perfwright, failed) = self.launch();
         if let Some(error) = failed {
             perfwright.problem(error.to_string());

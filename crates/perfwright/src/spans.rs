@@ -47,6 +47,8 @@ pub struct PathAccount {
     pub route: Option<String>,
     /// The spans' names, outermost first.
     pub path: Vec<String>,
+    /// The innermost one's target.
+    pub target: String,
     /// Where the innermost one is in the source.
     pub file: Option<String>,
     /// Its line there.
@@ -55,7 +57,9 @@ pub struct PathAccount {
     pub count: u64,
     /// Those with an error.
     pub errors: u64,
-    /// How often they were entered to be polled.
+    /// Rows that a database returned or changed.
+    pub rows: u64,
+    /// How often they were entered to be polled; 0 of a statement, which an event tells of when it has ended.
     pub polls: u64,
     /// Inside, its children's time included.
     pub busy: u64,
@@ -92,6 +96,10 @@ impl From<&PathStats> for PathAccount {
                 .map(|span| span.file.clone())
                 .filter(|file| !file.is_empty()),
             line: innermost.and_then(|span| span.line),
+            target: innermost
+                .map(|span| span.target.clone())
+                .unwrap_or_default(),
+            rows: stats.rows,
             count: stats.count,
             errors: stats.errors,
             polls: stats.polls,

@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
+use perfwright::Perfwright;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The port is taken, or the database can't be opened.
 #[tokio::main]
-pub async fn run(args: &Args) -> anyhow::Result<()> {
+pub async fn run(args: &Args, perfwright: &Perfwright) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     // Before the database: seeding takes a moment, and a taken port is known at once.
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
@@ -33,14 +35,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let storage = Storage::open(args.data.as_deref(), Scale::FULL, args.fixes()).await?;
     let state = AppState::new(storage.pool.clone(), args.fixes());
     println!("listening on http://{}", listener.local_addr()?);
-    let served = serve(listener, state, stop).await;
+    if let Some(address) = perfwright.debug_address() {
+        println!("profiles at http://{address}/debug/pprof/");
+    }
+    let app = router(state).layer(perfwright.service_layer());
+    let served = serve(listener, app, stop).await;
     storage.close().await?;
     served
 }
 
 async fn serve(
     listener: TcpListener,
-    state: AppState,
+    app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
@@ -48,7 +54,7 @@ async fn serve(
         stop.await;
         stopping.send_replace(true);
     };
-    let serving = axum::serve(listener, router(state))
+    let serving = axum::serve(listener, app)
         .with_graceful_shutdown(stop)
         .into_future();
     let mut serving = pin!(serving);

@@ -1,7 +1,7 @@
 //! `report.md`.
 
 use super::memory::{Memory, Site, sites_table, suspects_table};
-use super::spans::{paths_table, routes_table};
+use super::spans::{paths_table, routes_table, statements_table};
 use super::tables::{functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::{Table, code};
@@ -53,7 +53,9 @@ impl Report {
             add_table(&mut page, "Routes", &routes_table(routes));
             let paths = &spans.paths[..spans.paths.len().min(ROWS)];
             let title = "Spans, and what their polls did while they held a thread";
-            add_table(&mut page, title, &paths_table(paths, self.places()));
+            add_table(&mut page, title, &paths_table(paths, Some(self.places())));
+            let statements = &spans.statements[..spans.statements.len().min(ROWS)];
+            add_table(&mut page, "Statements", &statements_table(statements));
         }
         if let Some(memory) = &self.memory {
             self.add_memory(&mut page, memory);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::share;
 use super::tables::Places;
 use crate::table::{Cell, Column, Table};
-use crate::units::{Scale, milliseconds, percent, whole};
+use crate::units::{Scale, decimal, milliseconds, percent, whole};
 
 /// Rows of each list in `report.json`.
 const ROWS_KEPT: usize = 200;
@@ -22,6 +22,8 @@ pub(crate) struct Spans {
     pub(crate) routes: Vec<Route>,
     /// The longest busy first.
     pub(crate) paths: Vec<Path>,
+    /// Statements and other leaves that events tell of, the longest in all first.
+    pub(crate) statements: Vec<Statement>,
     /// CPU time with a route's label, of all CPU time.
     pub(crate) routed_share: f64,
     /// What was not kept: sentences.
@@ -68,6 +70,25 @@ pub(crate) struct Path {
     pub(crate) polled: Option<Polled>,
 }
 
+/// A statement of a database, or whatever else is told of when it has ended, in a path of spans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Statement {
+    pub(crate) route: Option<String>,
+    /// The spans that it ran in.
+    pub(crate) path: Vec<String>,
+    /// Its template: literals are `?`.
+    pub(crate) statement: String,
+    pub(crate) target: String,
+    pub(crate) count: u64,
+    /// For each request of the route; `null` if no span tells how many there were.
+    pub(crate) count_per_request: Option<f64>,
+    pub(crate) nanos: u64,
+    /// Returned or changed.
+    pub(crate) rows: u64,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+}
+
 /// What polls did while they held their thread, without those of the spans inside.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Polled {
@@ -94,16 +115,17 @@ impl Spans {
             return None;
         }
         let routed = routes.iter().map(|route| route.cpu_share).sum();
-        let (paths, notes) = match spans {
-            Some((profile, account)) => (paths(cpu, profile, account), account.notes.clone()),
-            None => Default::default(),
-        };
-        Some(Spans {
-            routes,
-            paths,
+        let mut found = Spans {
             routed_share: routed,
-            notes,
-        })
+            ..Spans::default()
+        };
+        if let Some((profile, account)) = spans {
+            found.paths = paths(cpu, profile, account);
+            found.statements = statements(&routes, account);
+            found.notes.clone_from(&account.notes);
+        }
+        found.routes = routes;
+        Some(found)
     }
 }
 
@@ -166,6 +188,7 @@ fn paths(cpu: &Profile, spans: &Profile, account: &Account) -> Vec<Path> {
     let mut paths: Vec<Path> = account
         .paths
         .iter()
+        .filter(|path| path.polls > 0)
         .map(|path| {
             let key = (path.route.clone(), path.path.clone());
             Path::new(path, judged.remove(&key).as_ref())
@@ -174,6 +197,40 @@ fn paths(cpu: &Profile, spans: &Profile, account: &Account) -> Vec<Path> {
     paths.sort_by_key(|path| std::cmp::Reverse(path.busy_nanos));
     paths.truncate(ROWS_KEPT);
     paths
+}
+
+fn statements(routes: &[Route], account: &Account) -> Vec<Statement> {
+    let requests = |route: &Option<String>| {
+        let route = routes
+            .iter()
+            .find(|known| Some(&known.route) == route.as_ref());
+        route?.requests.filter(|&requests| requests > 0)
+    };
+    let leaves = account
+        .paths
+        .iter()
+        .filter(|path| path.polls == 0 && path.count > 0);
+    let mut statements: Vec<Statement> = leaves
+        .filter_map(|path| {
+            let (statement, spans) = path.path.split_last()?;
+            Some(Statement {
+                route: path.route.clone(),
+                path: spans.to_vec(),
+                statement: statement.clone(),
+                target: path.target.clone(),
+                count: path.count,
+                count_per_request: requests(&path.route)
+                    .map(|requests| path.count as f64 / requests as f64),
+                nanos: path.idle,
+                rows: path.rows,
+                p50_ms: path.p50.map(millis),
+                p99_ms: path.p99.map(millis),
+            })
+        })
+        .collect();
+    statements.sort_by_key(|statement| std::cmp::Reverse(statement.nanos));
+    statements.truncate(ROWS_KEPT);
+    statements
 }
 
 impl Path {
@@ -259,16 +316,11 @@ pub(super) fn routes_table(routes: &[Route]) -> Table {
     table
 }
 
-/// Paths of spans. What polls did stands where it is known.
-pub(super) fn paths_table(paths: &[Path], places: Places<'_>) -> Table {
-    let nanos = |largest: u64| {
-        let largest = i64::try_from(largest).unwrap_or(i64::MAX);
-        Scale::of(&SampleType::new("busy", "nanoseconds"), largest)
-    };
-    let busy = nanos(paths.iter().map(|path| path.busy_nanos).max().unwrap_or(0));
-    let idle = nanos(paths.iter().map(|path| path.idle_nanos).max().unwrap_or(0));
-    let value = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
-    let mut table = Table::new([
+/// Paths of spans. What polls did stands where it is known. Without `places` the source's places are left out.
+pub(super) fn paths_table(paths: &[Path], places: Option<Places<'_>>) -> Table {
+    let busy = nanos_scale(paths.iter().map(|path| path.busy_nanos));
+    let idle = nanos_scale(paths.iter().map(|path| path.idle_nanos));
+    let mut columns = vec![
         (Column::Number, "busy"),
         (Column::Number, "idle"),
         (Column::Number, "count"),
@@ -277,22 +329,63 @@ pub(super) fn paths_table(paths: &[Path], places: Places<'_>) -> Table {
         (Column::Number, "p99"),
         (Column::Word, "polls"),
         (Column::Name, "span"),
-        (Column::Path, "where"),
-    ]);
+    ];
+    columns.extend(places.map(|_| (Column::Path, "where")));
+    let mut table = Table::new(columns);
     for path in paths {
-        table.row([
-            busy.show(value(path.busy_nanos)).into(),
-            idle.show(value(path.idle_nanos)).into(),
+        let mut cells = vec![
+            busy.show(signed(path.busy_nanos)).into(),
+            idle.show(signed(path.idle_nanos)).into(),
             whole(path.count).into(),
             errors(path.errors),
             latency(path.p50_ms).into(),
             latency(path.p99_ms).into(),
             verdict(path.polled.as_ref()),
             path.name().into(),
-            Cell::dim(places.place(path.file.as_deref(), path.line)),
+        ];
+        let place = |places: Places<'_>| places.place(path.file.as_deref(), path.line);
+        cells.extend(places.map(|places| Cell::dim(place(places))));
+        table.row(cells);
+    }
+    table
+}
+
+/// Statements, and how many of them a request takes.
+pub(super) fn statements_table(statements: &[Statement]) -> Table {
+    let time = nanos_scale(statements.iter().map(|statement| statement.nanos));
+    let mut table = Table::new([
+        (Column::Number, "time"),
+        (Column::Number, "count"),
+        (Column::Number, "a request"),
+        (Column::Number, "rows"),
+        (Column::Number, "p50"),
+        (Column::Number, "p99"),
+        (Column::Word, "route"),
+        (Column::Name, "statement"),
+    ]);
+    for statement in statements {
+        let each = statement.count_per_request;
+        table.row([
+            time.show(signed(statement.nanos)).into(),
+            whole(statement.count).into(),
+            each.map_or_else(dash, |each| decimal(each, 1)).into(),
+            whole(statement.rows).into(),
+            latency(statement.p50_ms).into(),
+            latency(statement.p99_ms).into(),
+            statement.route.clone().unwrap_or_default().into(),
+            statement.statement.as_str().into(),
         ]);
     }
     table
+}
+
+fn nanos_scale(values: impl Iterator<Item = u64>) -> Scale {
+    let largest = values.max().unwrap_or(0);
+    Scale::of(&SampleType::new("time", "nanoseconds"), signed(largest))
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 impl Path {

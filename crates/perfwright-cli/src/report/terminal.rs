@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::memory::{Memory, Site, sites_table, suspects_table};
-use super::spans::{Spans, paths_table, routes_table};
+use super::spans::{Spans, paths_table, routes_table, statements_table};
 use super::tables::{Places, functions, requests, threads};
 use super::{FunctionRow, Report};
 use crate::table::Table;
@@ -50,7 +50,9 @@ impl Report {
         print_table(terminal, &title, &routes_table(routes));
         let paths = &spans.paths[..spans.paths.len().min(ROWS)];
         let title = "Spans, and what their polls did while they held a thread";
-        print_table(terminal, title, &paths_table(paths, self.places()));
+        print_table(terminal, title, &paths_table(paths, None));
+        let statements = &spans.statements[..spans.statements.len().min(ROWS)];
+        print_table(terminal, "Statements", &statements_table(statements));
     }
 
     fn print_memory(&self, terminal: &mut Terminal, memory: &Memory) {

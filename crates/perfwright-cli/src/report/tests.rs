@@ -153,6 +153,7 @@ fn spans() -> Spans {
             line: Some(40),
             count: count as u64,
             errors: u64::from(route == "/sleep"),
+            polls: 2 * count as u64,
             busy: (busy * ms) as u64,
             idle: 70_000_000,
             p50: (route != "worker").then_some(9_000_000),
@@ -160,6 +161,19 @@ fn spans() -> Spans {
             ..PathAccount::default()
         });
     }
+    paths.push(PathAccount {
+        route: Some("/search".into()),
+        path: ["request", "SELECT id FROM products WHERE name = ?"]
+            .map(String::from)
+            .into(),
+        target: "sqlx::query".into(),
+        rows: 8_000,
+        count: 4_000,
+        idle: 1_200_000_000,
+        p50: Some(250_000),
+        p99: Some(900_000),
+        ..PathAccount::default()
+    });
     let account = Account {
         paths,
         run_delay: vec![(1, 50 * ms)],

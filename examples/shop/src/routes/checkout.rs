@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sqlx::{Sqlite, SqlitePool, Transaction};
+use tracing::instrument;
 
 use crate::error::ApiError;
 use crate::fixes::Fix;
@@ -154,6 +155,7 @@ fn quote(lines: &[PricedLine], country: &str, settings: &Settings) -> Quote {
     quote
 }
 
+#[instrument(skip_all)]
 async fn quote_line_by_line(
     pool: &SqlitePool,
     lines: &[PricedLine],
@@ -169,6 +171,7 @@ async fn quote_line_by_line(
     Ok(quote)
 }
 
+#[instrument(skip_all)]
 async fn write_order(
     state: &AppState,
     customer: i64,

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqlitePool};
+use tracing::instrument;
 
 use crate::error::ApiError;
 use crate::fixes::{Fix, Fixes};
@@ -69,6 +70,7 @@ impl FromRow<'_, SqliteRow> for ExportedOrder {
     }
 }
 
+#[instrument(skip_all)]
 async fn orders_of(pool: &SqlitePool, month: Month) -> sqlx::Result<Vec<ExportedOrder>> {
     const QUERY: &str = "
         SELECT orders.id, placed_on, status, total_cents, name, email, country
@@ -81,6 +83,7 @@ async fn orders_of(pool: &SqlitePool, month: Month) -> sqlx::Result<Vec<Exported
         .await
 }
 
+#[instrument(skip_all)]
 fn compressed_csv(orders: &[ExportedOrder], fixes: Fixes) -> std::io::Result<Vec<u8>> {
     let csv = if fixes.has(Fix::StringPerField) {
         csv(orders)

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqlitePool};
+use tracing::instrument;
 
 use crate::error::ApiError;
 use crate::fixes::Fix;
@@ -41,6 +42,7 @@ pub(super) async fn list(
     Ok(respond::json(listing))
 }
 
+#[instrument(skip_all)]
 async fn latest_orders(pool: &SqlitePool, customer: i64) -> sqlx::Result<Vec<Order>> {
     const QUERY: &str = "
         SELECT id, placed_on, status, total_cents FROM orders
@@ -52,6 +54,7 @@ async fn latest_orders(pool: &SqlitePool, customer: i64) -> sqlx::Result<Vec<Ord
         .await
 }
 
+#[instrument(skip_all)]
 async fn load_lines_of_each(pool: &SqlitePool, orders: &mut [Order]) -> sqlx::Result<()> {
     for order in orders {
         order.lines = lines(pool, order.id).await?;
@@ -67,6 +70,7 @@ async fn lines(pool: &SqlitePool, order: i64) -> sqlx::Result<Vec<OrderLine>> {
     sqlx::query_as(QUERY).bind(order).fetch_all(pool).await
 }
 
+#[instrument(skip_all)]
 async fn load_all_lines(
     pool: &SqlitePool,
     customer: i64,

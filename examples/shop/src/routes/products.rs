@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use tracing::instrument;
 
 use crate::error::ApiError;
 use crate::fixes::Fix;
@@ -29,6 +30,7 @@ pub(super) async fn search(
     respond::list(&products, state.fixes)
 }
 
+#[instrument(skip_all)]
 async fn find(pool: &SqlitePool, search: &Search) -> sqlx::Result<Vec<Product>> {
     let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM products WHERE TRUE");
     if let Some(sku) = &search.sku {
@@ -97,6 +99,7 @@ async fn product(pool: &SqlitePool, id: i64) -> sqlx::Result<Option<Product>> {
 }
 
 /// The latest reviews. Without `--fix missing-index` this reads the whole table.
+#[instrument(skip_all)]
 async fn reviews(pool: &SqlitePool, product: i64) -> sqlx::Result<Vec<Review>> {
     sqlx::query_as(
         "SELECT author, body, rating FROM reviews WHERE product_id = ? ORDER BY id DESC LIMIT 20",
@@ -106,6 +109,7 @@ async fn reviews(pool: &SqlitePool, product: i64) -> sqlx::Result<Vec<Review>> {
     .await
 }
 
+#[instrument(skip_all)]
 async fn units_sold(pool: &SqlitePool, product: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar("SELECT COALESCE(SUM(quantity), 0) FROM order_lines WHERE product_id = ?")
         .bind(product)
@@ -113,6 +117,7 @@ async fn units_sold(pool: &SqlitePool, product: i64) -> sqlx::Result<i64> {
         .await
 }
 
+#[instrument(skip_all)]
 async fn bought_together(pool: &SqlitePool, product: i64) -> sqlx::Result<Vec<Related>> {
     const QUERY: &str = "
         SELECT other.product_id AS id, products.name, COUNT(*) AS orders

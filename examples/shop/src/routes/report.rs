@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use tracing::instrument;
 
 use crate::error::ApiError;
 use crate::fixes::Fix;
@@ -51,6 +52,7 @@ pub(super) async fn sales(
     Ok(Json(report))
 }
 
+#[instrument(skip_all)]
 fn summarize(month: String, sales: &[Sale]) -> SalesReport {
     SalesReport {
         month,
@@ -81,6 +83,7 @@ fn totals(sales: &[Sale], name: impl Fn(&Sale) -> &str) -> Vec<Row> {
     .collect()
 }
 
+#[instrument(skip_all)]
 fn summarize_owned(month: String, sales: Vec<Sale>) -> SalesReport {
     SalesReport {
         month,
