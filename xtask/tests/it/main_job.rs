@@ -165,6 +165,108 @@ fn nothing_is_suspected_when_the_leak_is_mended() {
     assert_eq!(suspects.as_array().map(Vec::len), Some(0), "{suspects}");
 }
 
+const ROUTES: [&str; 6] = [
+    "/products",
+    "/products/{id}",
+    "/orders",
+    "/checkout",
+    "/reports/sales",
+    "/orders/export",
+];
+
+#[test]
+fn routes_and_spans_own_their_time_on_whatever_thread() {
+    let spans = &RUN.report["spans"];
+    let rows = |list: &str| {
+        let rows = spans[list].as_array();
+        rows.unwrap_or_else(|| panic!("{list} in {spans}"))
+    };
+    for route in ROUTES {
+        let row = rows("routes").iter().find(|row| row["route"] == route);
+        let row = row.unwrap_or_else(|| panic!("{route} in {spans}"));
+        assert!(row["requests"].as_u64() > Some(0), "{row}");
+        assert!(row["cpu_nanos"].as_i64() > Some(0), "{row}");
+        assert!(row["allocated_bytes"].as_i64() > Some(0), "{row}");
+        assert_eq!(row["errors"], 0, "{row}");
+    }
+    // Spans are counted for a little longer than requests are.
+    let requests: u64 = rows("routes")
+        .iter()
+        .filter_map(|row| row["requests"].as_u64())
+        .sum();
+    let loaded = RUN.report["load"]["all"]["count"]
+        .as_u64()
+        .expect("a count");
+    assert!(requests + 8 >= loaded, "{requests} of {loaded}");
+    // SQLite runs on threads of its own, which work for the span that they were called from.
+    let routed = spans["routed_share"].as_f64().expect("a share");
+    assert!((0.6..=1.0).contains(&routed), "{routed}");
+
+    let n_plus_one = rows("statements").iter().find(|row| {
+        let statement = row["statement"].as_str().expect("a template");
+        row["route"] == "/orders" && statement.contains("WHERE order_id = ?")
+    });
+    let n_plus_one = n_plus_one.unwrap_or_else(|| panic!("the lines' query in {spans}"));
+    assert!(
+        n_plus_one["count_per_request"].as_f64() > Some(5.0),
+        "{n_plus_one}"
+    );
+    assert!(
+        n_plus_one["rows"].as_u64() >= n_plus_one["count"].as_u64(),
+        "{n_plus_one}"
+    );
+
+    let trace = fs::read(RUN.folder.join("trace.json")).expect("trace.json");
+    let trace: Value = serde_json::from_slice(&trace).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    assert!(events.len() > 100, "{} events", events.len());
+    let text = trace.to_string();
+    for route in ROUTES {
+        assert!(text.contains(route), "{route} in trace.json");
+    }
+    for file in ["spans.svg", "spans.pb.gz"] {
+        assert!(RUN.folder.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn samples_in_a_span_have_its_label_and_others_have_not() {
+    let packed = fs::read(RUN.folder.join("cpu.pb.gz")).expect("the profile");
+    let profile = perfwright_format::read(&packed, &Limits::default())
+        .expect("our own file")
+        .profile;
+    let at = profile.find_sample_type("cpu").expect("a type");
+    let (mut inside, mut labelled, mut stray) = (0, 0, 0);
+    for sample in profile.samples() {
+        let runs = profile.stack(sample.stack).any(|location| {
+            let mut frames = profile.frames(location).iter();
+            frames.any(|frame| {
+                profile
+                    .function_name(frame.function)
+                    .ends_with("summarize_owned")
+            })
+        });
+        let has_label = profile.label_str(sample.labels, "span") == Some("summarize_owned");
+        let value = sample.values[at];
+        match (runs, has_label) {
+            (true, true) => (inside, labelled) = (inside + value, labelled + value),
+            (true, false) => inside += value,
+            (false, true) => stray += value,
+            (false, false) => {}
+        }
+    }
+    assert!(inside > 0);
+    // Entering and leaving the span is in the function, but not in the span.
+    assert!(
+        labelled as f64 >= 0.98 * inside as f64,
+        "{labelled} of {inside}"
+    );
+    assert!(
+        (stray as f64) < 0.02 * inside as f64,
+        "{stray} beside {inside}"
+    );
+}
+
 /// A sample as text: labels, then the stack with inlined calls, root first, each with its line.
 type Samples = BTreeMap<String, Vec<i64>>;
 
