@@ -87,6 +87,44 @@ fn waiting_is_seen_in_wall_mode() {
 }
 
 #[test]
+fn polls_that_compute_block_or_lack_a_cpu_are_told_apart() {
+    let workspace = Workspace::new("polls", "");
+    workspace
+        .profile(&["--seconds", "5", "--no-load"])
+        .expect_success();
+    let report = workspace.report();
+    let polled = |span: &str| {
+        let paths = report["spans"]["paths"].as_array().unwrap().iter();
+        let mut paths = paths.filter(|path| path["path"] == serde_json::json!([span]));
+        let path = paths
+            .next()
+            .unwrap_or_else(|| panic!("{span} in {report:#}"));
+        (path["count"].clone(), path["polled"].clone())
+    };
+    let millis = |polled: &serde_json::Value, key: &str| polled[key].as_f64().unwrap() / 1e6;
+
+    let (count, sleeps) = polled("sleeps");
+    assert_eq!((count, &sleeps["verdict"]), (1.into(), &"blocked".into()));
+    assert!(millis(&sleeps, "busy_nanos") >= 500.0, "{sleeps}");
+    assert!(millis(&sleeps, "cpu_nanos") < 50.0, "{sleeps}");
+
+    // Six threads on one CPU: at most a second of CPU time in six of being busy, and nobody slept.
+    let (count, crowded) = polled("crowded");
+    assert_eq!((count, &crowded["verdict"]), (6.into(), &"no cpu".into()));
+    assert!(millis(&crowded, "busy_nanos") >= 6_000.0, "{crowded}");
+    assert!(millis(&crowded, "cpu_nanos") < 1_500.0, "{crowded}");
+
+    // It may have had to wait for a CPU, but it did not sleep.
+    let (_, computes) = polled("computes");
+    assert_ne!(computes["verdict"], "blocked", "{computes}");
+    let blocked = millis(&computes, "blocked_nanos_min");
+    assert!(
+        blocked <= 5.0 * millis(&computes, "cpu_nanos_error"),
+        "{computes}"
+    );
+}
+
+#[test]
 fn json_is_the_report_and_nothing_else() {
     let workspace = Workspace::new("returns", "");
     let run = workspace.profile(&["--json"]).expect_success();

@@ -4,13 +4,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use tracing::info_span;
+
 /// Runs the program that the environment asks for; without one, it is a test like any other.
 #[test]
 fn subject() {
     let Ok(name) = std::env::var("SUBJECT") else {
         let status = perfwright::start().status();
         assert!(
-            status.engine.is_some() || status.problem.is_some(),
+            status.engine.is_some() || !status.problems.is_empty(),
             "{status:?}"
         );
         return;
@@ -34,10 +36,13 @@ fn end(words: &str, code: i32) -> ! {
 }
 
 fn profiled(name: &str, args: &[String]) {
-    let _profiler = perfwright::start();
+    let _perfwright = perfwright::Perfwright::builder()
+        .spans(perfwright::spans::Options::new())
+        .start_or_explain();
     match name {
         "returns" => work(),
         "waits" => wait_for_nothing(),
+        "polls" => polls(),
         "exits" => {
             work();
             std::process::exit(0);
@@ -63,6 +68,35 @@ fn profiled(name: &str, args: &[String]) {
 fn work() {
     burn(Duration::from_millis(300));
     println!("burnt");
+}
+
+/// Polls that compute, that sleep, and that have to share a CPU with five others. Then it waits, so that the
+/// threads are still there when the capture ends: the scheduler forgets those that ended.
+fn polls() {
+    info_span!("computes").in_scope(|| burn(Duration::from_millis(500)));
+    info_span!("sleeps").in_scope(|| std::thread::sleep(Duration::from_millis(500)));
+    for _ in 0..6 {
+        std::thread::spawn(|| {
+            on_one_cpu();
+            info_span!("crowded").in_scope(|| burn(Duration::from_secs(1)));
+            std::thread::sleep(Duration::from_secs(600));
+        });
+    }
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+/// The first CPU that this thread may use, and no other.
+fn on_one_cpu() {
+    // SAFETY: the set is plain memory of the size that is passed.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let size = size_of_val(&set);
+        libc::sched_getaffinity(0, size, &mut set);
+        let first = (0..libc::CPU_SETSIZE as usize).find(|&cpu| libc::CPU_ISSET(cpu, &set));
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(first.expect("a CPU"), &mut set);
+        assert_eq!(libc::sched_setaffinity(0, size, &set), 0);
+    }
 }
 
 #[inline(never)]
