@@ -14,11 +14,13 @@ pub enum Format {
     Folded,
     /// speedscope's own JSON.
     Speedscope,
+    /// The Firefox Profiler's JSON, processed or as Gecko gives it.
+    Firefox,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::Pprof, Self::Folded, Self::Speedscope];
+    pub const ALL: [Self; 4] = [Self::Pprof, Self::Folded, Self::Speedscope, Self::Firefox];
 
     /// The format's name, in lower case.
     pub const fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Format {
             Self::Pprof => "pprof",
             Self::Folded => "folded",
             Self::Speedscope => "speedscope",
+            Self::Firefox => "Firefox",
         }
     }
 }
@@ -289,7 +292,11 @@ fn json_kind(text: &str) -> Option<Result<Format, &'static str>> {
         ("speedscope.app/file-format-schema", Ok(Format::Speedscope)),
         ("\"traceEvents\"", Err("a Chrome trace")),
         ("\"dhatFileVersion\"", Err("a DHAT profile")),
-        ("\"preprocessedProfileVersion\"", Err("a Firefox profile")),
+        ("\"preprocessedProfileVersion\"", Ok(Format::Firefox)),
+        ("\"stackTable\"", Ok(Format::Firefox)),
+        ("\"gcpoison\"", Ok(Format::Firefox)),
+        ("\"breakpadId\"", Ok(Format::Firefox)),
+        ("\"stackwalk\"", Ok(Format::Firefox)),
         ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
         ("\"cpuProfile\"", Err("a V8 profile")),
         ("\"nodes\":", Err("a V8 CPU profile")),
@@ -388,7 +395,7 @@ mod tests {
     fn a_json_error_says_what_can_be_read() {
         assert_eq!(
             says(b"{\"traceEvents\": []}"),
-            "read profile: this is a Chrome trace; the formats read are pprof, folded and speedscope, gzipped or not"
+            "read profile: this is a Chrome trace; the formats read are pprof, folded, speedscope and Firefox, gzipped or not"
         );
     }
 }

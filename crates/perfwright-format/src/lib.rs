@@ -24,6 +24,7 @@
 mod build;
 mod detect;
 mod error;
+pub mod firefox;
 pub mod folded;
 mod gunzip;
 mod json;
@@ -65,6 +66,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let read = match detect::identify(&input.bytes) {
         Ok(Format::Pprof) => pprof::decode(&input.bytes, limits),
         Ok(Format::Folded) => folded::parse(&input.bytes, limits),
+        Ok(Format::Firefox) => firefox::parse(&input.bytes, limits),
         Ok(Format::Speedscope) => speedscope::parse(&input.bytes, limits),
         Err(error) => Err(error),
     };

@@ -34,6 +34,8 @@ pub enum WarningKind {
     TwoCounts,
     /// A begin has no end, or an end no begin.
     Unbalanced,
+    /// A part of the file holds no samples (markers, counters, allocations) and was left out.
+    LeftOut,
 }
 
 impl fmt::Display for Warning {
@@ -48,6 +50,9 @@ impl fmt::Display for Warning {
             WarningKind::CountRounded => "count with more than six decimals, rounded",
             WarningKind::TwoCounts => "two counts on every line, taken as baseline and candidate",
             WarningKind::Unbalanced => "begin without an end, or end without a begin",
+            WarningKind::LeftOut => {
+                "markers, counters or allocations, which are no samples, left out"
+            }
         };
         write!(f, "{}: {what}", self.first)?;
         match self.count {

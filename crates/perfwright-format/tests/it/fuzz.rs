@@ -154,3 +154,8 @@ fn mutated_speedscope_files() {
         {"type":"O","frame":1,"at":3},{"type":"C","frame":1,"at":4.5},{"type":"C","frame":0,"at":9}]}]}"#;
     mutated(&[std::str::from_utf8(&written).unwrap(), events], 500);
 }
+
+#[test]
+fn mutated_firefox_files() {
+    mutated(&[crate::firefox::SEED], 500);
+}
