@@ -224,7 +224,7 @@ fn routes_and_spans_own_their_time_on_whatever_thread() {
     for route in ROUTES {
         assert!(text.contains(route), "{route} in trace.json");
     }
-    for file in ["spans.svg", "spans.pb.gz"] {
+    for file in ["routes.svg", "spans.svg", "spans.pb.gz"] {
         assert!(RUN.folder.join(file).exists(), "{file}");
     }
 }

@@ -11,7 +11,7 @@ use perfwright_format::{folded, pprof};
 use perfwright_model::Profile;
 use perfwright_symbolize::Symbolizer;
 
-use super::outputs::{About, read_raw, write_file, write_flamegraph};
+use super::outputs::{About, Drawing, read_raw, write_file, write_flamegraph};
 use crate::report::{FileInfo, Memory};
 
 /// Resolves the profiles in `raw` and writes them into `folder`. `None` if the program ended before it wrote any.
@@ -36,15 +36,17 @@ pub(crate) fn write(
     write_file(folder, "heap.folded", |file| {
         folded::write(&heap, in_use, file)
     })?;
-    write_flamegraph(folder, "heap.svg", &heap, Some("inuse_space"), about)?;
+    let draw = |name, sample_type| {
+        let drawing = Drawing {
+            name,
+            sample_type: Some(sample_type),
+            ..Drawing::default()
+        };
+        write_flamegraph(folder, &heap, drawing, about)
+    };
+    draw("heap.svg", "inuse_space")?;
     add("heap.svg", "flamegraph of the bytes in use at the end");
-    write_flamegraph(
-        folder,
-        "heap-allocated.svg",
-        &heap,
-        Some("alloc_space"),
-        about,
-    )?;
+    draw("heap-allocated.svg", "alloc_space")?;
     add(
         "heap-allocated.svg",
         "flamegraph of the bytes allocated meanwhile",

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use perfwright_cpu::Audit;
 use perfwright_flamegraph::write_svg;
 use perfwright_format::{Limits, folded, pprof};
-use perfwright_model::Profile;
+use perfwright_model::{Profile, keys};
 use perfwright_symbolize::Symbolizer;
 
 use super::capture::Captured;
@@ -67,6 +67,20 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
     });
     let raw = spans.as_ref().map(|raw| (&raw.profile, &raw.account));
     report.spans = Spans::new(&profile, heap_profile.as_ref(), raw);
+    if report
+        .spans
+        .as_ref()
+        .is_some_and(|spans| spans.routed_share > 0.0)
+    {
+        let drawing = Drawing {
+            name: "routes.svg",
+            group_by: Some(keys::ROUTE),
+            ..Drawing::default()
+        };
+        write_flamegraph(folder, &profile, drawing, about)?;
+        let text = "flamegraph of each route's CPU time, on whatever thread";
+        report.files.insert(1, FileInfo::new(drawing.name, text));
+    }
     fs::remove_dir_all(&captured.raw_spans).context("remove the raw spans")?;
     report.source_roots = vec![about.workspace_root.display().to_string()];
     write_file(folder, "report.md", |file| {
@@ -94,23 +108,37 @@ fn write_profile(folder: &Path, profile: &Profile, about: &About) -> Result<()> 
     write_file(folder, "cpu.folded", |file| {
         folded::write(profile, sample_type, file)
     })?;
-    write_flamegraph(folder, "cpu.svg", profile, None, about)
+    let drawing = Drawing {
+        name: "cpu.svg",
+        ..Drawing::default()
+    };
+    write_flamegraph(folder, profile, drawing, about)
 }
 
-/// A flamegraph of one of the profile's sample types; `None`: its default one.
+/// What a flamegraph shows of a profile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drawing<'a> {
+    /// The name of its file.
+    pub(crate) name: &'a str,
+    /// `None`: the profile's default one.
+    pub(crate) sample_type: Option<&'a str>,
+    /// The label whose values are the outermost boxes.
+    pub(crate) group_by: Option<&'a str>,
+}
+
 pub(crate) fn write_flamegraph(
     folder: &Path,
-    name: &str,
     profile: &Profile,
-    sample_type: Option<&str>,
+    drawing: Drawing<'_>,
     about: &About,
 ) -> Result<()> {
     let mut options = perfwright_flamegraph::Options::default();
     options.subtitle = Some(about.program.clone());
-    options.sample_type = sample_type.map(str::to_owned);
+    options.sample_type = drawing.sample_type.map(str::to_owned);
+    options.group_by = drawing.group_by.map(str::to_owned);
     // Inlined calls make stacks deep: what begins at the top is seen without scrolling.
     options.direction = perfwright_flamegraph::Direction::Down;
-    write_file(folder, name, |file| {
+    write_file(folder, drawing.name, |file| {
         write_svg(profile, &options, file)
             .map(drop)
             .map_err(std::io::Error::other)

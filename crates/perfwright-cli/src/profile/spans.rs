@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use perfwright::control::span_files;
 use perfwright::spans::Account;
 use perfwright_format::pprof;
-use perfwright_model::Profile;
+use perfwright_model::{Profile, keys};
 
-use super::outputs::{About, read_raw, write_file, write_flamegraph};
+use super::outputs::{About, Drawing, read_raw, write_file, write_flamegraph};
 use crate::report::FileInfo;
 
 /// What the program wrote of its spans.
@@ -34,7 +34,12 @@ pub(crate) fn write(
     write_file(folder, "spans.pb.gz", |file| {
         pprof::write_gzip(&profile, file)
     })?;
-    write_flamegraph(folder, "spans.svg", &profile, Some("busy"), about)?;
+    let drawing = Drawing {
+        name: "spans.svg",
+        sample_type: Some("busy"),
+        group_by: Some(keys::ROUTE),
+    };
+    write_flamegraph(folder, &profile, drawing, about)?;
     fs::rename(raw.join(span_files::TRACE), folder.join("trace.json"))
         .context("keep the slowest requests")?;
     let files = [
