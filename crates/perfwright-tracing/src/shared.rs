@@ -272,18 +272,22 @@ impl Shared {
         } else if let Some(tree) = self.tree_of(local, span) {
             tree.push_slice(entered.slot, slice);
         }
+        span.last_thread = local.thread;
         span.exit(now, slice.end - slice.start, entered.self_busy);
     }
 
     /// `local` is missing on a thread that is ending.
     pub(crate) fn closed(&self, local: Option<&mut Local>, id: u64, now: u64) {
-        let last_exit = local.as_ref().and_then(|local| local.last_exit);
+        // A future's drop enters its span and leaves it, and then lets go of it: the last exit was here, just now.
+        let last_exit = local
+            .as_ref()
+            .and_then(|local| Some((local.last_exit?, local.thread)));
         let closed = self.table.close(id, |slot, span| {
             if let Some(instance) = span.instance.take() {
                 instance.release();
             }
             let (tree, fields) = (span.tree.take(), span.fields.take());
-            let times = span.close(now, last_exit == Some(slot));
+            let times = span.close(now, last_exit == Some((slot, span.last_thread)));
             let labelled = span.is_labelled.then_some(span.route);
             let record = Record {
                 slot,
@@ -529,7 +533,9 @@ impl Local {
     fn above(&self, parent: &Parent) -> (Option<Above>, NodeId) {
         match parent {
             Parent::Current => {
-                let above = self.entered.last().map(|last| Above {
+                // As the `Registry` has it: an enter of what is entered already does not count.
+                let last = self.entered.iter().rfind(|entered| !entered.again);
+                let above = last.map(|last| Above {
                     slot: last.slot,
                     path: last.path,
                     word: last.word,
@@ -548,14 +554,11 @@ impl Local {
 
     /// Removes a span that was closed while it was entered from the end of the list.
     fn forget(&mut self, slot: SlotRef) -> bool {
-        match self.entered.last() {
-            Some(last) if last.slot == slot => {
-                perfwright_context::set(last.before);
-                self.entered.pop();
-                true
-            }
-            _ => false,
+        let before = self.entered.len();
+        while let Some(last) = self.entered.pop_if(|last| last.slot == slot) {
+            perfwright_context::set(last.before);
         }
+        self.entered.len() < before
     }
 }
 

@@ -49,7 +49,8 @@ pub struct PathStats {
     pub count: u64,
     /// How many are open now.
     pub open: u64,
-    /// How often they were entered; the enter by which a dropped future is destroyed is not counted.
+    /// How often they were entered. The enter by which an instrumented future is dropped is not counted: one, if not
+    /// the only one, whose exit was the last thing on its thread before the span closed there.
     pub polls: u64,
     /// Entered, summed over threads.
     pub busy_ns: u64,

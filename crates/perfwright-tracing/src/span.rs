@@ -32,6 +32,8 @@ pub(crate) struct SpanState {
     pub(crate) self_busy: u64,
     pub(crate) max_poll: u64,
     pub(crate) error: bool,
+    /// The thread of the last exit.
+    pub(crate) last_thread: u32,
     /// The first poll; later ones are in the tree.
     pub(crate) first: RawSlice,
     pub(crate) tree: Option<Arc<Tree>>,

@@ -304,9 +304,9 @@ mod tests {
         fn any_text_gives_a_bounded_template(sql in "\\PC{0,400}|[-'\"$?:E1.x,()\\\\/* e+]{0,60}") {
             let out = template(&sql);
             prop_assert!(out.len() <= MAX_BYTES + 3);
-            // A template is its own template unless it was cut.
-            if !out.ends_with('…') && !sql.contains(['\\', '"', '`', '$']) {
-                prop_assert_eq!(template(&out).len(), out.len(), "{}", out);
+            // Nothing of the layout is left, quoted names aside.
+            if !sql.contains(['"', '`']) {
+                prop_assert!(!out.contains("  ") && !out.starts_with(' ') && !out.ends_with(' '), "{out:?}");
             }
         }
     }
