@@ -6,8 +6,9 @@
 //! - [`Metrics`], what was counted, beside the process, the heap and the tokio runtime, as text for Prometheus;
 //! - [`DebugRoutes`], Go's `/debug/pprof/` (for `go tool pprof`, Pyroscope, Parca) and `/debug/perfwright/`, on a loopback
 //!   listener of their own ([`DebugListener`]) or in your router behind a token.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod clock;
 mod debug;
 mod layer;
 mod listener;
@@ -15,7 +16,9 @@ mod metrics;
 mod source;
 
 pub use debug::{DebugBody, DebugRoutes, DebugRoutesBuilder};
-pub use layer::{Measured, RequestBody, ResponseBody, ResponseFuture, Route, ServiceLayer};
+pub use layer::{
+    Measured, RequestBody, RequestHead, ResponseBody, ResponseFuture, Route, ServiceLayer,
+};
 pub use listener::{DebugListener, ListenError};
 pub use metrics::{Exposition, Metrics, MetricsOptions, RegisterError, RouteFigures};
 pub use source::{CaptureError, CpuRequest, RunningCapture, Source, Standalone, audit_json};

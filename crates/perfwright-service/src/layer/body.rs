@@ -7,13 +7,16 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::series::{End, Series};
 use super::span::RequestSpan;
 use super::tracked::Tracked;
+
+/// Where gRPC says how a call ended.
+pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 pin_project! {
     /// The body of a request, as the service inside a [`ServiceLayer`](crate::ServiceLayer) sees it.
@@ -26,8 +29,8 @@ pin_project! {
 }
 
 impl<B: Body> RequestBody<B> {
-    pub(super) fn new(inner: B, tracked: &Tracked) -> RequestBody<B> {
-        let series = (!inner.is_end_stream()).then(|| Arc::clone(&tracked.series));
+    pub(super) fn new(inner: B, series: &Arc<Series>) -> RequestBody<B> {
+        let series = (!inner.is_end_stream()).then(|| Arc::clone(series));
         RequestBody { inner, series }
     }
 }
@@ -92,17 +95,13 @@ pin_project! {
 impl<B: Body> ResponseBody<B> {
     pub(super) fn new(
         inner: B,
-        headers: &HeaderMap,
         mut tracked: Option<Tracked>,
         span: RequestSpan,
+        left: Option<u64>,
     ) -> ResponseBody<B> {
         if inner.is_end_stream() {
             end(&mut tracked, End::Whole);
         }
-        let left = inner.size_hint().exact().or_else(|| {
-            let length = headers.get(CONTENT_LENGTH)?;
-            length.to_str().ok()?.parse().ok()
-        });
         ResponseBody {
             inner,
             tracked,
@@ -110,6 +109,14 @@ impl<B: Body> ResponseBody<B> {
             left,
         }
     }
+}
+
+/// How much data a response's body has, where it is known.
+pub(super) fn length<B: Body>(headers: &HeaderMap, body: &B) -> Option<u64> {
+    body.size_hint().exact().or_else(|| {
+        let length = headers.get(CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
 }
 
 fn end(tracked: &mut Option<Tracked>, how: End) {
@@ -144,7 +151,7 @@ impl<B: Body> Body for ResponseBody<B> {
                     if *this.left == Some(0) {
                         tracked.may_end();
                     }
-                } else if let Some(code) = frame.trailers_ref().and_then(|t| t.get("grpc-status")) {
+                } else if let Some(code) = frame.trailers_ref().and_then(|t| t.get(&GRPC_STATUS)) {
                     tracked.series.grpc_status(code.as_bytes());
                     tracked.may_end();
                 }

@@ -9,7 +9,7 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::body::ResponseBody;
+use super::body::{GRPC_STATUS, ResponseBody, length};
 use super::span::RequestSpan;
 use super::tracked::Tracked;
 
@@ -62,15 +62,17 @@ where
                 return Poll::Ready(Err(error));
             }
         };
-        let (parts, body) = response.into_parts();
         if let Some(tracked) = &mut tracked {
-            tracked.head(parts.status);
-            if let Some(code) = parts.headers.get("grpc-status") {
+            tracked.head(response.status());
+            if let Some(code) = response.headers().get(&GRPC_STATUS) {
                 tracked.series.grpc_status(code.as_bytes());
             }
         }
-        let body = ResponseBody::new(body, &parts.headers, tracked, this.span.take());
-        Poll::Ready(Ok(Response::from_parts(parts, body)))
+        let left = length(response.headers(), response.body());
+        let span = this.span.take();
+        Poll::Ready(Ok(
+            response.map(|body| ResponseBody::new(body, tracked, span, left))
+        ))
     }
 }
 

@@ -12,8 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::request::Parts;
-use http::{Request, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
 use perfwright_context::current;
 use tower_layer::Layer;
@@ -42,7 +41,32 @@ impl From<String> for Route {
     }
 }
 
-type RouteFn = dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync;
+/// What is known of a request when its route is asked for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URI; its path may be anything that a client sends.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What layers before put there.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> RequestHead<'a> {
+    fn of<B>(request: &'a Request<B>) -> RequestHead<'a> {
+        RequestHead {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+type RouteFn = dyn for<'a> Fn(RequestHead<'a>) -> Option<&'a str> + Send + Sync;
 
 /// A tower [`Layer`] that counts and times requests by route into a [`Metrics`], and labels what its threads do
 /// with the route (the context word's `route`), so that CPU and heap samples can be told apart by it.
@@ -87,7 +111,7 @@ impl ServiceLayer {
     #[must_use]
     pub fn route_with(
         mut self,
-        route: impl for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync + 'static,
+        route: impl for<'a> Fn(RequestHead<'a>) -> Option<&'a str> + Send + Sync + 'static,
     ) -> ServiceLayer {
         Arc::make_mut(&mut self.shared).route_with = Some(Arc::new(route));
         self
@@ -155,38 +179,38 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
+        let head = RequestHead::of(&request);
         let requests = self.shared.metrics.requests();
-        let route = requests.route(self.shared.route(&parts));
-        let series = self.shared.metrics.series(route, &parts.method);
-        let mut tracked = Tracked::begin(series, route.word(current()), &parts.method);
-        let body = RequestBody::new(body, &tracked);
+        let route = requests.route(self.shared.route(&head));
+        let series = self.shared.metrics.series(route, head.method);
+        let mut tracked = Tracked::begin(series, route.word(current()), head.method);
         // The very service that was polled ready: nothing is kept of it in the future, so none has to be cloned.
         let entered = tracked.enter();
-        let span = RequestSpan::open(&parts, route);
-        let inner = span.in_scope(|| self.inner.call(Request::from_parts(parts, body)));
+        let span = RequestSpan::open(&head, route);
+        let request = request.map(|body| RequestBody::new(body, entered.series()));
+        let inner = span.in_scope(|| self.inner.call(request));
         drop(entered);
         ResponseFuture::new(inner, tracked, span)
     }
 }
 
 impl Shared {
-    fn route<'a>(&'a self, parts: &'a Parts) -> Option<&'a str> {
+    fn route<'a>(&'a self, head: &RequestHead<'a>) -> Option<&'a str> {
         if let Some(route_with) = &self.route_with
-            && let Some(route) = route_with(parts)
+            && let Some(route) = route_with(*head)
         {
             return Some(route);
         }
-        if let Some(Route(template)) = parts.extensions.get() {
+        if let Some(Route(template)) = head.extensions.get() {
             return Some(template);
         }
         #[cfg(feature = "axum")]
-        if let Some(path) = parts.extensions.get::<axum::extract::MatchedPath>() {
+        if let Some(path) = head.extensions.get::<axum::extract::MatchedPath>() {
             return Some(path.as_str());
         }
         match self.exact_paths.is_empty() {
             true => None,
-            false => self.exact_paths.get(parts.uri.path()).map(|path| &**path),
+            false => self.exact_paths.get(head.uri.path()).map(|path| &**path),
         }
     }
 }

@@ -5,12 +5,14 @@
 //!    └── a table that only grows, to `max_routes`; beyond: `(other)`
 //! ```
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use perfwright_context::{NodeId, Word};
 use perfwright_model::keys;
+
+use crate::clock::Clock;
 
 /// The route of requests that no route matches.
 pub(crate) const UNMATCHED: &str = "unmatched";
@@ -157,8 +159,40 @@ pub(crate) struct Requests {
     pub(crate) overflowed: AtomicU64,
     unmatched: RouteEntry,
     other: RouteEntry,
-    bounds: Arc<[u64]>,
+    clock: Clock,
+    bounds: Bounds,
     shards: usize,
+}
+
+/// Upper bounds of buckets, in nanoseconds, and where a search among them begins.
+#[derive(Clone)]
+struct Bounds {
+    nanos: Arc<[u64]>,
+    /// By the number of significant bits of a value: the first bound that may be at or above it.
+    first: [u8; 65],
+}
+
+impl Bounds {
+    fn new(nanos: Vec<u64>) -> Bounds {
+        let least = |bits: usize| bits.checked_sub(1).map_or(0, |bits| 1_u64 << bits);
+        Bounds {
+            first: std::array::from_fn(|bits| {
+                nanos.partition_point(|&bound| bound < least(bits)) as u8
+            }),
+            nanos: nanos.into(),
+        }
+    }
+
+    /// The bucket of a value: the first whose bound is not below it.
+    #[inline]
+    fn bucket(&self, nanos: u64) -> usize {
+        let bits = (u64::BITS - nanos.leading_zeros()) as usize;
+        let mut bucket = usize::from(self.first[bits]);
+        while self.nanos.get(bucket).is_some_and(|&bound| bound < nanos) {
+            bucket += 1;
+        }
+        bucket
+    }
 }
 
 /// A route: its name, the context word's node for it, and its series by method.
@@ -175,7 +209,8 @@ pub(crate) struct RouteEntry {
 pub(crate) struct Series {
     pub(crate) route: Arc<str>,
     pub(crate) method: &'static str,
-    bounds: Arc<[u64]>,
+    pub(crate) clock: Clock,
+    bounds: Bounds,
     shards: Box<[Shard]>,
     fates: [OnceLock<Box<[Timings]>>; FATES.len()],
 }
@@ -184,8 +219,8 @@ pub(crate) struct Series {
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard {
-    /// May be below 0 in one shard: a request may end on another thread than it began on.
-    in_flight: AtomicI64,
+    /// Requests that began. Those that ended are counted by their latencies.
+    began: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     body_cancelled: AtomicU64,
@@ -250,14 +285,15 @@ impl Requests {
             overflowed: AtomicU64::new(0),
             unmatched: RouteEntry::new(UNMATCHED),
             other: RouteEntry::new(OTHER),
-            bounds: nanos.into(),
+            clock: Clock::new(),
+            bounds: Bounds::new(nanos),
             shards: cores.next_power_of_two().min(16),
         }
     }
 
     /// The bounds of the latency buckets, in nanoseconds.
     pub(crate) fn bounds(&self) -> &[u64] {
-        &self.bounds
+        &self.bounds.nanos
     }
 
     /// The entry of a route; `None` is what no route matches.
@@ -326,7 +362,8 @@ impl Requests {
         Series {
             route: Arc::clone(&route.name),
             method: METHODS[method],
-            bounds: Arc::clone(&self.bounds),
+            clock: self.clock,
+            bounds: self.bounds.clone(),
             shards: (0..self.shards).map(|_| Shard::default()).collect(),
             fates: [const { OnceLock::new() }; FATES.len()],
         }
@@ -386,7 +423,7 @@ impl RouteEntry {
 
 impl Series {
     pub(crate) fn began(&self) {
-        self.shard().in_flight.fetch_add(1, Relaxed);
+        add(&self.shard().began, 1);
     }
 
     pub(crate) fn head(&self, fate: Fate, nanos: u64) {
@@ -403,7 +440,6 @@ impl Series {
             End::Panicked => add(&shard.body_panicked, 1),
         }
         self.timings(fate).end.record(&self.bounds, nanos);
-        shard.in_flight.fetch_sub(1, Relaxed);
     }
 
     /// There was no response.
@@ -411,7 +447,6 @@ impl Series {
         let timings = self.timings(fate);
         timings.head.record(&self.bounds, nanos);
         timings.end.record(&self.bounds, nanos);
-        self.shard().in_flight.fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn received(&self, bytes: u64) {
@@ -435,7 +470,9 @@ impl Series {
             let values = self.shards.iter().map(|shard| field(shard).load(Relaxed));
             values.fold(0, u64::wrapping_add)
         };
-        let in_flight: i64 = self.shards.iter().map(|s| s.in_flight.load(Relaxed)).sum();
+        // First what ended, then what began: so no request has ended that did not begin.
+        let fates = self.read_fates();
+        let ended = fates.iter().map(|(_, _, end)| end.count()).sum();
         let mut grpc = [0; GRPC_CODES.len()];
         for shard in &self.shards {
             for (sum, code) in grpc.iter_mut().zip(&shard.grpc) {
@@ -443,15 +480,14 @@ impl Series {
             }
         }
         Figures {
-            // Shards are read one after the other; a request that ends meanwhile may be missing its beginning.
-            in_flight: u64::try_from(in_flight).unwrap_or(0),
+            in_flight: sum(|shard| &shard.began).saturating_sub(ended),
             request_bytes: sum(|shard| &shard.request_bytes),
             response_bytes: sum(|shard| &shard.response_bytes),
             body_cancelled: sum(|shard| &shard.body_cancelled),
             body_failed: sum(|shard| &shard.body_failed),
             body_panicked: sum(|shard| &shard.body_panicked),
             grpc,
-            fates: self.read_fates(),
+            fates,
         }
     }
 
@@ -461,7 +497,7 @@ impl Series {
             .filter_map(|(&fate, shards)| {
                 let shards = shards.get()?;
                 let sum = |buckets: fn(&Timings) -> &Buckets| {
-                    Histogram::sum(self.bounds.len(), shards.iter().map(buckets))
+                    Histogram::sum(self.bounds.nanos.len(), shards.iter().map(buckets))
                 };
                 Some((
                     fate,
@@ -486,9 +522,11 @@ impl Series {
 }
 
 impl Buckets {
-    fn record(&self, bounds: &[u64], nanos: u64) {
-        let bucket = bounds.partition_point(|&bound| bound < nanos);
-        add(&self.counts[bucket], 1);
+    fn record(&self, bounds: &Bounds, nanos: u64) {
+        // There are at most as many bounds as counts, less one.
+        if let Some(count) = self.counts.get(bounds.bucket(nanos)) {
+            add(count, 1);
+        }
         add(&self.sum_nanos, nanos);
     }
 }

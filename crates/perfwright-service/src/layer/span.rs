@@ -1,7 +1,6 @@
 //! A request's `tracing` span; without the feature `spans`, nothing.
 
-use http::request::Parts;
-
+use super::RequestHead;
 use super::series::RouteEntry;
 
 #[cfg(feature = "spans")]
@@ -10,17 +9,17 @@ pub(super) struct RequestSpan(tracing::Span);
 #[cfg(feature = "spans")]
 impl RequestSpan {
     /// Opens the span of a request. It has no parent: what the connection is in is not the request's.
-    pub(super) fn open(parts: &Parts, route: &RouteEntry) -> RequestSpan {
+    pub(super) fn open(head: &RequestHead<'_>, route: &RouteEntry) -> RequestSpan {
         let span = tracing::info_span!(
             target: "perfwright_service",
             parent: None,
             "request",
-            method = parts.method.as_str(),
+            method = head.method.as_str(),
             route = route.name(),
             trace_id = tracing::field::Empty,
         );
         if !span.is_disabled()
-            && let Some(header) = parts.headers.get("traceparent")
+            && let Some(header) = head.headers.get("traceparent")
             && let Some(trace_id) = trace_id(header.as_bytes())
         {
             span.record("trace_id", trace_id);
@@ -46,7 +45,7 @@ pub(super) struct RequestSpan;
 
 #[cfg(not(feature = "spans"))]
 impl RequestSpan {
-    pub(super) fn open(_: &Parts, _: &RouteEntry) -> RequestSpan {
+    pub(super) fn open(_: &RequestHead<'_>, _: &RouteEntry) -> RequestSpan {
         RequestSpan
     }
 

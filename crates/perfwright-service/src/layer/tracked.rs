@@ -8,7 +8,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{Method, StatusCode};
 use perfwright_context::{Word, set};
@@ -18,7 +17,8 @@ use super::series::{End, Fate, Series};
 /// A request that is counted once, whatever happens to it.
 pub(super) struct Tracked {
     pub(super) series: Arc<Series>,
-    started: Instant,
+    /// By the series' clock.
+    started_nanos: u64,
     word: Word,
     /// A response to HEAD has no body, whatever its length says.
     is_head: bool,
@@ -40,8 +40,8 @@ impl Tracked {
     pub(super) fn begin(series: Arc<Series>, word: Word, method: &Method) -> Tracked {
         series.began();
         Tracked {
+            started_nanos: series.clock.nanos(),
             series,
-            started: Instant::now(),
             word,
             is_head: *method == Method::HEAD,
             state: State::Waiting,
@@ -105,7 +105,7 @@ impl Tracked {
     }
 
     fn nanos(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.series.clock.nanos().saturating_sub(self.started_nanos)
     }
 }
 
@@ -125,6 +125,12 @@ pub(super) struct Entered<'a> {
     tracked: &'a mut Tracked,
     before: Word,
     was_panicking: bool,
+}
+
+impl Entered<'_> {
+    pub(super) fn series(&self) -> &Arc<Series> {
+        &self.tracked.series
+    }
 }
 
 impl Drop for Entered<'_> {

@@ -425,9 +425,8 @@ async fn ten_thousand_raw_paths_are_one_series_and_routes_are_bounded() {
 #[tokio::test]
 async fn a_function_may_know_the_route() {
     let metrics = Metrics::new();
-    let layer = ServiceLayer::new(&metrics).route_with(|parts| {
-        parts
-            .headers
+    let layer = ServiceLayer::new(&metrics).route_with(|head| {
+        head.headers
             .get("x-route")
             .and_then(|route| route.to_str().ok())
     });
