@@ -286,10 +286,13 @@ impl Shared {
             if let Some(instance) = span.instance.take() {
                 instance.release();
             }
-            let (tree, fields) = (span.tree.take(), span.fields.take());
             let times = span.close(now, last_exit == Some((slot, span.last_thread)));
-            let labelled = span.is_labelled.then_some(span.route);
-            let record = Record {
+            match &local {
+                Some(local) => local.shard.lock().of(span.path).add(&times, span.error),
+                None => self.shards().retired.of(span.path).add(&times, span.error),
+            }
+            let (tree, fields) = (span.tree.take(), span.fields.take());
+            let record = || Record {
                 slot,
                 parent: span.parent,
                 path: span.path,
@@ -301,32 +304,24 @@ impl Shared {
                 error: span.error,
                 fields,
             };
-            (times, record, tree, labelled, span.route)
+            if span.parent.is_none() {
+                let below = tree.as_ref().and_then(|tree| tree.route());
+                let route = below.filter(|_| !span.is_labelled).unwrap_or(span.route);
+                self.slowest
+                    .offer(route, times.total(), tree.as_deref(), record);
+                return (None, tree);
+            }
+            if let Some(tree) = tree {
+                tree.push(record);
+            }
+            (span.parent, None)
         });
-        let Some((times, record, tree, labelled, route)) = closed else {
+        let Some((parent, tree)) = closed else {
             return;
         };
-        match &local {
-            Some(local) => local.shard.lock().of(record.path).add(&times, record.error),
-            None => self
-                .shards()
-                .retired
-                .of(record.path)
-                .add(&times, record.error),
+        if let Some(mut tenant) = parent.and_then(|parent| self.table.at(parent)) {
+            tenant.span.child_closed(now);
         }
-        if let Some(parent) = record.parent {
-            if let Some(mut tenant) = self.table.at(parent) {
-                tenant.span.child_closed(now);
-            }
-            if let Some(tree) = &tree {
-                tree.push(|| record);
-            }
-            return;
-        }
-        let inner = || tree.as_ref().and_then(|tree| tree.route());
-        let route = labelled.or_else(inner).unwrap_or(route);
-        self.slowest
-            .offer(route, times.total(), tree.as_deref(), || record);
         if let (Some(tree), Some(local)) = (tree, local) {
             local.give_tree(tree);
         }

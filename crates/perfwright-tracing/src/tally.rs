@@ -47,6 +47,7 @@ impl Default for Tally {
 }
 
 impl Tally {
+    #[inline]
     pub(crate) fn add(&mut self, times: &Times, error: bool) {
         let total = times.total();
         self.count += 1;
