@@ -77,10 +77,21 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
-    /// A location without address, of these frames.
-    pub(crate) fn location(&mut self, frames: &[Frame], place: Place) -> Result<LocationId, Error> {
-        let id = self.profile.add_location(Location::default(), frames);
-        self.check_locations(frames.len(), place)?;
+    /// A location without address, of these frames in a file of the program.
+    pub(crate) fn location(
+        &mut self,
+        mapping: Option<MappingId>,
+        frames: &[Frame],
+        place: Place,
+    ) -> Result<LocationId, Error> {
+        let known = self.profile.location_count();
+        let location = Location {
+            mapping,
+            ..Location::default()
+        };
+        let id = self.profile.add_location(location, frames);
+        let added = (self.profile.location_count() - known) * frames.len();
+        self.check_locations(added, place)?;
         Ok(id)
     }
 
@@ -115,31 +126,22 @@ impl<'a> Builder<'a> {
         column: Option<NonZeroU32>,
         place: Place,
     ) -> Result<LocationId, Error> {
-        let known = self.profile.location_count();
-        let id = self.profile.add_location(
-            Location::default(),
+        self.location(
+            None,
             &[Frame {
                 function,
                 line,
                 column,
             }],
-        );
-        let added = self.profile.location_count() - known;
-        self.check_locations(added, place)?;
-        Ok(id)
+            place,
+        )
     }
 
-    /// A file that the program consists of, with addresses relative to its start.
-    pub(crate) fn file(
-        &mut self,
-        path: &str,
-        build_id: &str,
-        place: Place,
-    ) -> Result<MappingId, Error> {
+    /// A file that the program consists of; where it was mapped is not known.
+    pub(crate) fn file(&mut self, path: &str, place: Place) -> Result<MappingId, Error> {
         let mut mapping = Mapping::new(0, 0);
         mapping.filename = self.profile.intern(path);
-        mapping.build_id = self.profile.intern(&build_id.to_ascii_lowercase());
-        // A search for an equal one, but files are few.
+        mapping.has_functions = true;
         let id = self.profile.add_mapping(mapping);
         self.check(
             self.profile.mappings().len(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Place, folded, gunzip, wire::Fields};
+use crate::{Error, ErrorKind, Place, folded, gunzip, perf, wire::Fields};
 
 /// The formats that are read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,11 +16,19 @@ pub enum Format {
     Speedscope,
     /// The Firefox Profiler's JSON, processed or as Gecko gives it.
     Firefox,
+    /// The output of Linux's `perf script`.
+    PerfScript,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 4] = [Self::Pprof, Self::Folded, Self::Speedscope, Self::Firefox];
+    pub const ALL: [Self; 5] = [
+        Self::Pprof,
+        Self::Folded,
+        Self::Speedscope,
+        Self::Firefox,
+        Self::PerfScript,
+    ];
 
     /// The format's name, in lower case.
     pub const fn name(self) -> &'static str {
@@ -28,7 +36,8 @@ impl Format {
             Self::Pprof => "pprof",
             Self::Folded => "folded",
             Self::Speedscope => "speedscope",
-            Self::Firefox => "Firefox",
+            Self::Firefox => "firefox",
+            Self::PerfScript => "perf script",
         }
     }
 }
@@ -80,12 +89,16 @@ fn identify_text(prefix: &[u8]) -> Result<Format, Error> {
     if let Some(found) = json_kind(text) {
         return found.map_err(unsupported);
     }
+    if text.starts_with(PERF_HEADER) {
+        return Ok(Format::PerfScript);
+    }
     // The starts below could be those of a frame's name.
     if folded::looks_folded(text) {
         return Ok(Format::Folded);
     }
     let found = starts_with_one_of(text, LIKELY_STARTS);
-    match found.or_else(|| is_perf_script(text).then_some(PERF_SCRIPT)) {
+    match found {
+        None if perf::looks_like(text) => Ok(Format::PerfScript),
         Some(found) => Err(unsupported(found)),
         None if text.is_empty() => Err(unknown("nothing but blank space")),
         None if text.starts_with(['{', '[']) => Err(unknown("JSON of no known format")),
@@ -101,16 +114,8 @@ fn starts_with_one_of(text: &str, starts: &[(&str, &'static str)]) -> Option<&'s
     })
 }
 
-/// Among the first lines is one of a stack: `\t7f0012ab main+0x12 (/usr/bin/shop)`.
-fn is_perf_script(text: &str) -> bool {
-    text.lines().take(20).any(|line| {
-        let first_word = line.split_whitespace().next().unwrap_or("");
-        line.starts_with([' ', '\t'])
-            && line.trim_end().ends_with(')')
-            && first_word.len() >= 5
-            && first_word.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
-}
+/// How `perf script --header` begins.
+const PERF_HEADER: &str = "# ========\n# captured on";
 
 const GPERFTOOLS_CPU: &str =
     "a CPU profile in gperftools' binary format (convert it: `pprof -proto BINARY FILE`)";
@@ -168,7 +173,6 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"\0asm", "a WebAssembly module"),
 ];
 
-const PERF_SCRIPT: &str = "the output of `perf script` (collapse it: `inferno-collapse-perf FILE`)";
 const MACOS_SAMPLE: &str =
     "the output of macOS `sample` (collapse it: `inferno-collapse-sample FILE`)";
 const SVG: &str =
@@ -200,7 +204,6 @@ const CERTAIN_STARTS: &[(&str, &str)] = &[
     ("<html", HTML),
     ("# callgrind format", CALLGRIND),
     ("version: 1\n", CALLGRIND),
-    ("# ========\n# captured on", PERF_SCRIPT),
     ("Analysis of sampling ", MACOS_SAMPLE),
 ];
 
@@ -359,10 +362,6 @@ mod tests {
             (b"[{\"ph\":\"X\"}]", "a Chrome trace"),
             (b"{\"a\": 1}", "this is JSON of no"),
             (b"<?xml version=\"1.0\"?><svg/>", "flamegraph"),
-            (
-                b"shop 12 1.5: cycles:\n\t55d0012ab main+0x1 (/bin/shop)\n",
-                "perf script",
-            ),
             (b"goroutine 1 [running]:\nmain.main()\n", "a Go stack dump"),
             (b"just some prose\nand more\n", "do not end in a count"),
             (b" \n\n", "blank space"),
@@ -388,6 +387,8 @@ mod tests {
         assert_eq!(detect(b"goroutine 1;main.main 7\n"), Some(Format::Folded));
         let speedscope = b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\"}";
         assert_eq!(detect(speedscope), Some(Format::Speedscope));
+        let perf = b"shop 12 1.5: cycles:\n\t55d0012ab main+0x1 (/bin/shop)\n";
+        assert_eq!(detect(perf), Some(Format::PerfScript));
         assert_eq!(detect(b"{\"a\": 1}"), None);
     }
 
@@ -395,7 +396,7 @@ mod tests {
     fn a_json_error_says_what_can_be_read() {
         assert_eq!(
             says(b"{\"traceEvents\": []}"),
-            "read profile: this is a Chrome trace; the formats read are pprof, folded, speedscope and Firefox, gzipped or not"
+            "read profile: this is a Chrome trace; the formats read are pprof, folded, speedscope, firefox and perf script, gzipped or not"
         );
     }
 }

@@ -29,6 +29,7 @@ pub mod folded;
 mod gunzip;
 mod json;
 mod limits;
+pub mod perf;
 pub mod pprof;
 pub mod speedscope;
 mod warning;
@@ -67,6 +68,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
         Ok(Format::Pprof) => pprof::decode(&input.bytes, limits),
         Ok(Format::Folded) => folded::parse(&input.bytes, limits),
         Ok(Format::Firefox) => firefox::parse(&input.bytes, limits),
+        Ok(Format::PerfScript) => perf::parse(&input.bytes, limits),
         Ok(Format::Speedscope) => speedscope::parse(&input.bytes, limits),
         Err(error) => Err(error),
     };

@@ -36,6 +36,8 @@ pub enum WarningKind {
     Unbalanced,
     /// A part of the file holds no samples (markers, counters, allocations) and was left out.
     LeftOut,
+    /// A line has no form that the format knows, and was skipped.
+    UnknownLine,
 }
 
 impl fmt::Display for Warning {
@@ -53,6 +55,7 @@ impl fmt::Display for Warning {
             WarningKind::LeftOut => {
                 "markers, counters or allocations, which are no samples, left out"
             }
+            WarningKind::UnknownLine => "line of no known form, skipped",
         };
         write!(f, "{}: {what}", self.first)?;
         match self.count {

@@ -159,3 +159,8 @@ fn mutated_speedscope_files() {
 fn mutated_firefox_files() {
     mutated(&[crate::firefox::SEED], 500);
 }
+
+#[test]
+fn mutated_perf_scripts() {
+    mutated(&[crate::perf::SEED], 5_000);
+}

@@ -5,6 +5,7 @@ mod firefox;
 mod folded;
 mod fuzz;
 mod hostile;
+mod perf;
 mod pprof;
 mod samples;
 mod schema;
