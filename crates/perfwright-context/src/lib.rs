@@ -33,7 +33,7 @@ pub use carry::{InContext, WithContext, propagate, with_word};
 pub use guard::{Guard, label, with_label};
 pub use instance::{INSTANCE_SLOTS, Instance};
 pub use registry::{
-    DEFAULT_MAX_NODES, MAX_LABEL_BYTES, NodeId, child, is_below, labels, max_nodes, node_count, overflowed,
-    set_max_nodes,
+    DEFAULT_MAX_NODES, MAX_LABEL_BYTES, NodeId, child, is_below, labels, max_nodes, node_count,
+    overflowed, set_max_nodes,
 };
 pub use word::{Word, current, set, word_address};
