@@ -8,11 +8,14 @@ use crate::paths::{PathId, RouteId};
 use crate::span::Times;
 use crate::table::SlotRef;
 
-/// How many trees may be under construction (more than their root) at once: 60 KB each at the default size.
+/// How many trees may be under construction (more than their root) at once: at most 50 KB each at the default size.
 const MAX_TREES: usize = 512;
 
 /// Fields of one span that are kept, in bytes of keys and values.
 const MAX_FIELD_BYTES: usize = 1_024;
+
+/// Fields of one tree that are kept, its root's aside.
+const MAX_TREE_FIELD_BYTES: usize = 16 * 1_024;
 
 /// The texts of chosen fields.
 #[derive(Clone, Debug, Default)]
@@ -127,6 +130,7 @@ pub(crate) struct Tree {
 struct Buffers {
     records: Vec<Record>,
     slices: Vec<(SlotRef, RawSlice)>,
+    field_bytes: usize,
 }
 
 impl Tree {
@@ -163,7 +167,14 @@ impl Tree {
     #[inline]
     pub(crate) fn push(&self, record: impl FnOnce() -> Record) {
         self.add(&self.records_full, |buffers| {
-            buffers.records.push(record());
+            let mut record = record();
+            let bytes = record.fields.as_ref().map_or(0, |fields| fields.bytes);
+            if buffers.field_bytes + bytes > MAX_TREE_FIELD_BYTES {
+                record.fields = None;
+            } else {
+                buffers.field_bytes += bytes;
+            }
+            buffers.records.push(record);
             buffers.records.len() >= self.limit
         });
     }
@@ -195,6 +206,7 @@ impl Tree {
         let mut buffers = self.lock();
         buffers.records.clear();
         buffers.slices.clear();
+        buffers.field_bytes = 0;
         self.route.store(u32::MAX, Ordering::Relaxed);
         self.records_full.store(false, Ordering::Relaxed);
         self.slices_full.store(false, Ordering::Relaxed);

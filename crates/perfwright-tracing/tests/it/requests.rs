@@ -88,6 +88,23 @@ fn chosen_fields_are_kept() {
 }
 
 #[test]
+fn a_tree_is_bounded_in_bytes_of_fields() {
+    let rig = Rig::with(Options::new().fields(["text"]));
+    rig.run(|| {
+        let _root = info_span!("request").entered();
+        for _ in 0..100 {
+            info_span!("part", text = "x".repeat(1_000));
+        }
+    });
+    let request = &rig.spans.slowest()[0];
+    let kept = request.spans.iter().filter(|span| !span.fields.is_empty());
+    assert_eq!(
+        (request.spans.len(), kept.count()),
+        (101, 16 * 1_024 / 1_004)
+    );
+}
+
+#[test]
 fn a_tree_is_bounded_in_spans_and_polls() {
     let rig = Rig::with(Options::new().max_spans_per_request(10));
     rig.run(|| {

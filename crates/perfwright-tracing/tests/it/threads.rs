@@ -1,10 +1,11 @@
 //! Spans on many threads.
 
+use std::cell::RefCell;
 use std::sync::Barrier;
 use std::thread;
 
 use perfwright_tracing::propagate;
-use tracing::{Dispatch, dispatcher, info_span};
+use tracing::{Dispatch, Span, dispatcher, info_span};
 
 use crate::Rig;
 
@@ -89,6 +90,27 @@ fn threads_that_ended_are_counted() {
     let counts = ["outer", "outer;inner"].map(|path| crate::stats(&snapshot, path).count);
     assert_eq!(counts, [10_000; 2]);
     assert_eq!((snapshot.audit.open, snapshot.audit.untracked), (0, 0));
+}
+
+/// A thread's own variables may hold spans, and go after what the layer keeps for the thread.
+#[test]
+fn a_span_may_outlive_its_threads_state() {
+    thread_local! {
+        static KEPT: RefCell<Vec<Span>> = const { RefCell::new(Vec::new()) };
+    }
+    let rig = Rig::new();
+    on(&rig.dispatch, || {
+        // What is used first goes last.
+        KEPT.with_borrow_mut(Vec::clear);
+        let span = info_span!("kept");
+        span.in_scope(|| rig.pass(3));
+        KEPT.with_borrow_mut(|kept| kept.push(span));
+    });
+    assert_eq!(
+        rig.times("kept"),
+        "1x: total 3 = busy 3 (self 3) + idle 0 (self 0), held 0, 1 polls"
+    );
+    assert_eq!(rig.spans.snapshot().audit.open, 0);
 }
 
 #[test]
