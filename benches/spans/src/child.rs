@@ -47,24 +47,30 @@ pub(crate) fn play(role: &str) -> Result<()> {
     // Some write files or threads as they go.
     let folder = tempfile::tempdir()?;
     let name = CONTESTANTS.iter().find(|name| {
-        rest.strip_prefix(**name)
-            .is_some_and(|tail| tail.is_empty() || tail.starts_with(' ') && tail[1..].parse::<u64>().is_ok())
+        rest.strip_prefix(**name).is_some_and(|tail| {
+            tail.is_empty() || tail.starts_with(' ') && tail[1..].parse::<u64>().is_ok()
+        })
     });
     let name = *name.context("a contestant")?;
     match name {
         "no-op layer" => Registry::default().with(NoOp).init(),
-        "perfwright" => Registry::default().with(perfwright_tracing::SpanLayer::new()).init(),
+        "perfwright" => Registry::default()
+            .with(perfwright_tracing::SpanLayer::new())
+            .init(),
         "perfwright, slowest 0" => {
             let options = perfwright_tracing::Options::new().slowest(0);
             let layer = perfwright_tracing::SpanLayer::with_options(options);
             Registry::default().with(layer).init();
         }
         "tracing-samply 0.1.5" => {
-            let layer = tracing_samply::SamplyLayer::builder().output_dir(folder.path()).build()?;
+            let layer = tracing_samply::SamplyLayer::builder()
+                .output_dir(folder.path())
+                .build()?;
             Registry::default().with(layer).init();
         }
         "tracing-flame 0.2.0" => {
-            let (layer, guard) = tracing_flame::FlameLayer::with_file(folder.path().join("folded"))?;
+            let (layer, guard) =
+                tracing_flame::FlameLayer::with_file(folder.path().join("folded"))?;
             std::mem::forget(guard);
             Registry::default().with(layer).init();
         }
@@ -76,8 +82,11 @@ pub(crate) fn play(role: &str) -> Result<()> {
             Registry::default().with(layer).init();
         }
         "tracing-timing 0.7.0" => {
-            let histogram = || tracing_timing::Histogram::new_with_max(1_000_000_000, 2).expect("valid bounds");
-            Registry::default().with(tracing_timing::Builder::default().layer(histogram)).init();
+            let histogram =
+                || tracing_timing::Histogram::new_with_max(1_000_000_000, 2).expect("valid bounds");
+            Registry::default()
+                .with(tracing_timing::Builder::default().layer(histogram))
+                .init();
         }
         _ => bail!("no such contestant"),
     }
@@ -93,7 +102,17 @@ fn cost() {
     tell("span", per_call(|i| drop(info_span!("work", i).entered())));
     let long = info_span!("long", i = 1);
     tell("poll", per_call(|_| drop(long.enter())));
-    // A span, per span: 8 below a root, of which the root's own cost is a part.
+    // As requests have them: while the tree of the request still takes polls.
+    let mut request = Span::none();
+    let polls = per_call(|i| {
+        if i % 64 == 0 {
+            request = info_span!("request", i);
+        }
+        drop(request.enter());
+    });
+    tell("polls", polls);
+    drop(request);
+    // Eight below a root: per span of all nine.
     let request = per_call(|i| {
         if i % 8 == 0 {
             let _root = info_span!("request", i).entered();
@@ -126,7 +145,9 @@ fn memory(spans: u64) -> Result<()> {
     let work = |spans: u64| {
         for i in 0..spans / 10 {
             let root = info_span!("request", i);
-            let children: Vec<Span> = (0..9).map(|part| info_span!(parent: &root, "part", part)).collect();
+            let children: Vec<Span> = (0..9)
+                .map(|part| info_span!(parent: &root, "part", part))
+                .collect();
             for child in &children {
                 root.in_scope(|| child.in_scope(|| std::hint::black_box(i)));
             }
@@ -141,8 +162,15 @@ fn memory(spans: u64) -> Result<()> {
 
 fn resident_mb() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).context("VmRSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .context("VmRSS")?;
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("a number")?
+        .parse()?;
     Ok(kib * 1024.0 / 1e6)
 }
 

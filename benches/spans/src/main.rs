@@ -17,10 +17,11 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::child::{CONTESTANTS, ROLE};
 
-const TASKS: [(&str, &str); 4] = [
+const TASKS: [(&str, &str); 5] = [
     ("span", "create, enter, exit, close: 1 field"),
-    ("poll", "enter and exit"),
-    ("child", "create..close inside a request of 8"),
+    ("poll", "enter and exit of a long span"),
+    ("polls", "enter and exit, 64 a span"),
+    ("child", "a span of a request of 9"),
     ("event", "an INFO event"),
 ];
 
@@ -35,8 +36,14 @@ fn main() -> Result<()> {
     }
     let mut arguments = env::args().skip(1);
     let what = arguments.next().unwrap_or_else(|| "all".into());
-    let rounds = arguments.next().map_or(Ok(7), |n| n.parse()).context("rounds")?;
-    ensure!(["all", "cost", "memory"].contains(&what.as_str()), "all, cost or memory");
+    let rounds = arguments
+        .next()
+        .map_or(Ok(7), |n| n.parse())
+        .context("rounds")?;
+    ensure!(
+        ["all", "cost", "memory"].contains(&what.as_str()),
+        "all, cost or memory"
+    );
     if what != "memory" {
         cost(rounds)?;
     }
@@ -53,7 +60,9 @@ fn cost(rounds: usize) -> Result<()> {
             let at = (round + turn) % CONTESTANTS.len();
             let numbers = run(&format!("cost {}", CONTESTANTS[at]))?;
             for (task, _) in TASKS {
-                let number = *numbers.get(task).with_context(|| format!("{task} was not told"))?;
+                let number = *numbers
+                    .get(task)
+                    .with_context(|| format!("{task} was not told"))?;
                 seen.entry((at, task)).or_default().push(number);
             }
         }
@@ -64,7 +73,10 @@ fn cost(rounds: usize) -> Result<()> {
     for (at, name) in CONTESTANTS.iter().enumerate() {
         print!("| {name} |");
         for (task, _) in TASKS {
-            print!(" {:.0} |", median(seen.get_mut(&(at, task)).context("measured")?));
+            print!(
+                " {:.0} |",
+                median(seen.get_mut(&(at, task)).context("measured")?)
+            );
         }
         println!();
     }
@@ -77,7 +89,10 @@ fn memory() -> Result<()> {
         print!("| {name} |");
         for spans in SPANS {
             let numbers = run(&format!("memory {name} {spans}"))?;
-            print!(" {:.1} |", numbers.get("resident").context("resident was not told")?);
+            print!(
+                " {:.1} |",
+                numbers.get("resident").context("resident was not told")?
+            );
         }
         println!();
     }
@@ -89,7 +104,10 @@ fn run(role: &str) -> Result<Numbers> {
     let output = Command::new(env::current_exe()?).env(ROLE, role).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the child `{role}` failed:\n{text}{errors}");
+    ensure!(
+        output.status.success(),
+        "the child `{role}` failed:\n{text}{errors}"
+    );
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(pairs
         .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
