@@ -81,3 +81,63 @@ async fn samples_are_told_the_task() {
     let (told, id) = task.await.expect("it ends");
     assert_eq!(told.map(|task| task.to_string()), Some(id));
 }
+
+/// Tasks that wander between workers, with a child each: nothing is lost, whoever closes what where.
+#[test]
+fn wandering_tasks_add_up() {
+    const TASKS: usize = 2_000;
+    const YIELDS: u64 = 5;
+    let layer = SpanLayer::new();
+    let spans = layer.spans();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    let on_start = dispatch.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(3)
+        .on_thread_start(move || std::mem::forget(dispatcher::set_default(&on_start)))
+        .build()
+        .expect("a runtime");
+    let _guard = dispatcher::set_default(&dispatch);
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let child = async {
+                    for _ in 0..YIELDS {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                let task = async move { child.instrument(info_span!("child")).await };
+                tokio::spawn(task.instrument(info_span!("task")))
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("it ends");
+        }
+    });
+    drop(runtime);
+    let snapshot = spans.snapshot();
+    for path in ["task", "task;child"] {
+        let stats = crate::stats(&snapshot, path);
+        assert_eq!(
+            (stats.count, stats.polls),
+            (TASKS as u64, TASKS as u64 * (YIELDS + 1)),
+            "{path}"
+        );
+        assert!(
+            stats.busy_ns + stats.idle_ns <= stats.total_ns + TASKS as u64,
+            "{stats:?}"
+        );
+    }
+    assert_eq!(
+        (
+            snapshot.audit.open,
+            snapshot.audit.untracked,
+            snapshot.audit.stray_exits
+        ),
+        (0, 0, 0)
+    );
+    let whole = spans
+        .slowest()
+        .into_iter()
+        .all(|request| request.spans.len() == 2);
+    assert!(whole, "each request has its child");
+}
