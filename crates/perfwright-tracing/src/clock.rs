@@ -10,12 +10,6 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> u64;
 }
 
-impl<C: Clock + ?Sized> Clock for Arc<C> {
-    fn now(&self) -> u64 {
-        (**self).now()
-    }
-}
-
 /// The clock of a layer. An enum, since the call of a trait object costs a tenth of a span's enter.
 pub(crate) enum Source {
     #[cfg(target_arch = "x86_64")]

@@ -60,7 +60,8 @@ impl Histogram {
         *cell = cell.saturating_add(1);
     }
 
-    pub(crate) fn merge(&mut self, other: &Histogram) {
+    /// Adds what another one counted.
+    pub fn merge(&mut self, other: &Histogram) {
         self.count += other.count;
         for (row, counts) in other.rows.iter().enumerate() {
             let mine = self.row(other.first + row);

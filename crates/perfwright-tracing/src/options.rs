@@ -1,5 +1,6 @@
 //! What the layer is to record.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -15,6 +16,20 @@ pub struct Options {
     pub(crate) fields: Vec<String>,
     pub(crate) instances: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("max_paths", &self.max_paths)
+            .field("max_open", &self.max_open)
+            .field("slowest", &self.slowest)
+            .field("max_routes", &self.max_routes)
+            .field("max_spans_per_request", &self.max_tree)
+            .field("fields", &self.fields)
+            .field("instances", &self.instances)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {

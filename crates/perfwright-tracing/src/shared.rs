@@ -1,6 +1,7 @@
 //! What a layer records, for all threads.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,7 +24,6 @@ use crate::tally::{Shard, Tallies, Tally};
 use crate::tree::{RawSlice, Record, Slowest, Tree};
 
 /// The records of one layer.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) id: u64,
     pub(crate) clock: Source,
@@ -63,6 +63,17 @@ pub(crate) struct Above {
     slot: SlotRef,
     path: PathId,
     word: Word,
+}
+
+impl fmt::Debug for Shared {
+    /// Not of the records: a subscriber that is printed prints its layers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Shared");
+        fields
+            .field("id", &self.id)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The layers of the process, for [`installed`](crate::installed).

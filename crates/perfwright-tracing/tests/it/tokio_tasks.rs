@@ -122,10 +122,6 @@ fn wandering_tasks_add_up() {
             (TASKS as u64, TASKS as u64 * (YIELDS + 1)),
             "{path}"
         );
-        assert!(
-            stats.busy_ns + stats.idle_ns <= stats.total_ns + TASKS as u64,
-            "{stats:?}"
-        );
     }
     assert_eq!(
         (
