@@ -18,16 +18,31 @@ pub enum Format {
     Firefox,
     /// The output of Linux's `perf script`.
     PerfScript,
+    /// V8's CPU profile, as Chrome and Node write it.
+    CpuProfile,
+    /// V8's sampled heap profile.
+    HeapProfile,
+    /// Chrome's trace events.
+    ChromeTrace,
+    /// DHAT's JSON.
+    Dhat,
+    /// Callgrind's text.
+    Callgrind,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Pprof,
         Self::Folded,
         Self::Speedscope,
         Self::Firefox,
         Self::PerfScript,
+        Self::CpuProfile,
+        Self::HeapProfile,
+        Self::ChromeTrace,
+        Self::Dhat,
+        Self::Callgrind,
     ];
 
     /// The format's name, in lower case.
@@ -38,6 +53,11 @@ impl Format {
             Self::Speedscope => "speedscope",
             Self::Firefox => "firefox",
             Self::PerfScript => "perf script",
+            Self::CpuProfile => "cpuprofile",
+            Self::HeapProfile => "heapprofile",
+            Self::ChromeTrace => "chrome trace",
+            Self::Dhat => "dhat",
+            Self::Callgrind => "callgrind",
         }
     }
 }
@@ -91,6 +111,9 @@ fn identify_text(prefix: &[u8]) -> Result<Format, Error> {
     }
     if text.starts_with(PERF_HEADER) {
         return Ok(Format::PerfScript);
+    }
+    if is_callgrind(text) {
+        return Ok(Format::Callgrind);
     }
     // The starts below could be those of a frame's name.
     if folded::looks_folded(text) {
@@ -179,7 +202,6 @@ const SVG: &str =
     "an SVG image (a flamegraph cannot be read back: use the profile that it was made of)";
 const XML: &str = "XML";
 const HTML: &str = "an HTML page";
-const CALLGRIND: &str = "a callgrind profile";
 
 /// Texts that people take for profiles, by how they begin. No stack begins like this.
 const CERTAIN_STARTS: &[(&str, &str)] = &[
@@ -202,16 +224,11 @@ const CERTAIN_STARTS: &[(&str, &str)] = &[
     ("<!DOCTYPE ", HTML),
     ("<!doctype ", HTML),
     ("<html", HTML),
-    ("# callgrind format", CALLGRIND),
-    ("version: 1\n", CALLGRIND),
     ("Analysis of sampling ", MACOS_SAMPLE),
 ];
 
 /// As above, but only where the lines do not end in counts.
 const LIKELY_STARTS: &[(&str, &str)] = &[
-    ("events: ", CALLGRIND),
-    ("positions: ", CALLGRIND),
-    ("creator: ", CALLGRIND),
     ("desc: ", "a massif profile"),
     ("goroutine ", "a Go stack dump"),
     ("Sampling process ", MACOS_SAMPLE),
@@ -285,6 +302,12 @@ fn starts_with_pprof_tag(prefix: &[u8]) -> bool {
 }
 
 /// Which profiler wrote a JSON file, where one of its keys says so.
+/// Says so in the first line, as most do, or has the two lines that callgrind needs.
+fn is_callgrind(text: &str) -> bool {
+    let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
+    text.starts_with("# callgrind format") || begins("events:") && begins("fn=")
+}
+
 /// The format of a JSON text, or what it is.
 fn json_kind(text: &str) -> Option<Result<Format, &'static str>> {
     if !text.starts_with(['{', '[']) {
@@ -293,17 +316,18 @@ fn json_kind(text: &str) -> Option<Result<Format, &'static str>> {
     // A key anywhere near the start names the format, whatever the order of keys is.
     let kinds = [
         ("speedscope.app/file-format-schema", Ok(Format::Speedscope)),
-        ("\"traceEvents\"", Err("a Chrome trace")),
-        ("\"dhatFileVersion\"", Err("a DHAT profile")),
+        ("\"traceEvents\"", Ok(Format::ChromeTrace)),
+        ("\"dhatFileVersion\"", Ok(Format::Dhat)),
         ("\"preprocessedProfileVersion\"", Ok(Format::Firefox)),
         ("\"stackTable\"", Ok(Format::Firefox)),
         ("\"gcpoison\"", Ok(Format::Firefox)),
         ("\"breakpadId\"", Ok(Format::Firefox)),
         ("\"stackwalk\"", Ok(Format::Firefox)),
         ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
-        ("\"cpuProfile\"", Err("a V8 profile")),
-        ("\"nodes\":", Err("a V8 CPU profile")),
-        ("\"ph\":", Err("a Chrome trace")),
+        ("\"ph\"", Ok(Format::ChromeTrace)),
+        ("\"selfSize\"", Ok(Format::HeapProfile)),
+        ("\"callFrame\"", Ok(Format::CpuProfile)),
+        ("\"hitCount\"", Ok(Format::CpuProfile)),
     ];
     let kind = kinds.into_iter().find(|(key, _)| text.contains(key));
     kind.map(|(_, kind)| kind)
@@ -359,7 +383,6 @@ mod tests {
                 b"\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\x27\x10",
                 "gperftools' binary",
             ),
-            (b"[{\"ph\":\"X\"}]", "a Chrome trace"),
             (b"{\"a\": 1}", "this is JSON of no"),
             (b"<?xml version=\"1.0\"?><svg/>", "flamegraph"),
             (b"goroutine 1 [running]:\nmain.main()\n", "a Go stack dump"),
@@ -395,8 +418,8 @@ mod tests {
     #[test]
     fn a_json_error_says_what_can_be_read() {
         assert_eq!(
-            says(b"{\"traceEvents\": []}"),
-            "read profile: this is a Chrome trace; the formats read are pprof, folded, speedscope, firefox and perf script, gzipped or not"
+            says(b"{\"resourceProfiles\": []}"),
+            "read profile: this is an OTLP profile as JSON; the formats read are pprof, folded, speedscope, firefox, perf script, cpuprofile, heapprofile, chrome trace, dhat and callgrind, gzipped or not"
         );
     }
 }

@@ -64,10 +64,6 @@ impl<'a> Json<'a> {
         self.error(ErrorKind::Malformed, message)
     }
 
-    pub(crate) fn subject(&self) -> &'static str {
-        self.subject
-    }
-
     /// Calls `each` with every field of the object here. `null` has none.
     pub(crate) fn fields(&mut self, each: EachField<'_, 'a>) -> Result<(), Error> {
         if self.null()? {
@@ -227,19 +223,6 @@ impl<'a> Json<'a> {
                 Err(before.error(ErrorKind::Dangling, message))
             }
         }
-    }
-
-    /// An index, or `None` for `null` and for negative numbers.
-    pub(crate) fn maybe_index(&mut self, what: &str, len: usize) -> Result<Option<usize>, Error> {
-        self.blank();
-        if self.null()? {
-            return Ok(None);
-        }
-        if self.peek() == Some(b'-') {
-            self.number()?;
-            return Ok(None);
-        }
-        self.index(what, len).map(Some)
     }
 
     /// `true` or `false`; anything else is `false`.

@@ -22,7 +22,10 @@
 #![forbid(unsafe_code)]
 
 mod build;
+pub mod callgrind;
+pub mod chrome;
 mod detect;
+pub mod dhat;
 mod error;
 pub mod firefox;
 pub mod folded;
@@ -32,6 +35,7 @@ mod limits;
 pub mod perf;
 pub mod pprof;
 pub mod speedscope;
+pub mod v8;
 mod warning;
 mod wire;
 
@@ -69,6 +73,11 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
         Ok(Format::Folded) => folded::parse(&input.bytes, limits),
         Ok(Format::Firefox) => firefox::parse(&input.bytes, limits),
         Ok(Format::PerfScript) => perf::parse(&input.bytes, limits),
+        Ok(Format::CpuProfile) => v8::parse_cpu(&input.bytes, limits),
+        Ok(Format::HeapProfile) => v8::parse_heap(&input.bytes, limits),
+        Ok(Format::ChromeTrace) => chrome::parse(&input.bytes, limits),
+        Ok(Format::Dhat) => dhat::parse(&input.bytes, limits),
+        Ok(Format::Callgrind) => callgrind::parse(&input.bytes, limits),
         Ok(Format::Speedscope) => speedscope::parse(&input.bytes, limits),
         Err(error) => Err(error),
     };

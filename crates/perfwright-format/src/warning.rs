@@ -38,6 +38,10 @@ pub enum WarningKind {
     LeftOut,
     /// A line has no form that the format knows, and was skipped.
     UnknownLine,
+    /// A sample or a caller is missing: the recorder's buffer was too small.
+    Lost,
+    /// The file tells who calls whom, not the stacks: these are an estimate.
+    CallGraph,
 }
 
 impl fmt::Display for Warning {
@@ -56,6 +60,8 @@ impl fmt::Display for Warning {
                 "markers, counters or allocations, which are no samples, left out"
             }
             WarningKind::UnknownLine => "line of no known form, skipped",
+            WarningKind::Lost => "sample or caller that the file lost, left out",
+            WarningKind::CallGraph => "costs of calls without stacks, which were estimated",
         };
         write!(f, "{}: {what}", self.first)?;
         match self.count {

@@ -164,3 +164,16 @@ fn mutated_firefox_files() {
 fn mutated_perf_scripts() {
     mutated(&[crate::perf::SEED], 5_000);
 }
+
+#[test]
+fn mutated_v8_and_chrome_files() {
+    mutated(&[crate::v8::CPU], 500);
+    mutated(&[crate::v8::HEAP], 500);
+    mutated(&[crate::v8::EVENTS], 500);
+}
+
+#[test]
+fn mutated_valgrind_files() {
+    mutated(&[crate::valgrind::DHAT], 500);
+    mutated(&[crate::valgrind::CALLGRIND], 1_000);
+}

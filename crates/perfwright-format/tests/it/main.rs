@@ -11,3 +11,5 @@ mod samples;
 mod schema;
 mod speedscope;
 mod text;
+mod v8;
+mod valgrind;
