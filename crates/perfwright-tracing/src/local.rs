@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use perfwright_context::Word;
 
 use crate::fields::Interest;
-use crate::paths::{MAX_CACHED, Mix, PathId, Place, PlaceCache, PlaceKey};
+use crate::paths::{MAX_CACHED, Mix, PathId, Place, PlaceCache, PlaceKey, RECENT};
 use crate::shared::Shared;
 use crate::table::SlotRef;
 use crate::tally::Shard;
@@ -49,7 +49,9 @@ pub(crate) struct Local {
     mark: u64,
     /// The span of the last exit, unless anything happened since.
     pub(crate) last_exit: Option<SlotRef>,
-    pub(crate) places: PlaceCache,
+    /// The places of late, each where its key says: most spans are of few paths.
+    recent: Box<[Option<(PlaceKey, Place)>; RECENT]>,
+    places: PlaceCache,
     event_interests: HashMap<usize, Interest, BuildHasherDefault<Mix>>,
     spare: Vec<Arc<Tree>>,
 }
@@ -96,6 +98,7 @@ impl Local {
             entered: Vec::new(),
             mark: 0,
             last_exit: None,
+            recent: Box::new([None; RECENT]),
             places: PlaceCache::default(),
             event_interests: HashMap::default(),
             spare: Vec::new(),
@@ -126,19 +129,14 @@ impl Local {
     /// The thread leaves a span: the latest enter of it, and the word to go back to if it was the innermost.
     #[inline]
     pub(crate) fn pop(&mut self, id: u64, now: u64) -> Option<(Entered, Option<Word>)> {
-        let at = match self.entered.last() {
-            Some(last) if last.id == id => self.entered.len() - 1,
-            _ => self.entered.iter().rposition(|entered| entered.id == id)?,
-        };
-        self.advance(now);
-        let mut entered = self.entered.remove(at);
-        let word = match self.entered.get_mut(at) {
-            None => Some(entered.before),
-            // Those further in stay entered; the last of them goes back to where this one came from.
-            Some(next) => {
-                next.before = entered.before;
-                None
+        let (mut entered, word) = match self.entered.pop_if(|last| last.id == id) {
+            Some(mut last) => {
+                last.self_busy += now.saturating_sub(self.mark);
+                self.mark = now;
+                let before = last.before;
+                (last, Some(before))
             }
+            None => (self.remove(id, now)?, None),
         };
         if entered.again
             && let Some(outer) = self
@@ -153,15 +151,41 @@ impl Local {
         Some((entered, word))
     }
 
+    /// Takes out the latest enter of a span that is not the innermost.
+    #[cold]
+    fn remove(&mut self, id: u64, now: u64) -> Option<Entered> {
+        let at = self.entered.iter().rposition(|entered| entered.id == id)?;
+        self.advance(now);
+        let entered = self.entered.remove(at);
+        // Those further in stay entered; the last of them goes back to where this one came from.
+        if let Some(next) = self.entered.get_mut(at) {
+            next.before = entered.before;
+        }
+        Some(entered)
+    }
+
     pub(crate) fn has_entered(&self, slot: SlotRef) -> bool {
         self.entered.iter().any(|entered| entered.slot == slot)
     }
 
-    pub(crate) fn remember(&mut self, key: PlaceKey, place: Place) {
+    /// The place of a span, where it is known.
+    #[inline]
+    pub(crate) fn place(&self, key: &PlaceKey) -> Option<Place> {
+        match &self.recent[key.slot()] {
+            Some((known, place)) if known == key => Some(*place),
+            _ => None,
+        }
+    }
+
+    /// The place of a span that `ask` is asked for if it was not met before.
+    #[cold]
+    pub(crate) fn meet(&mut self, key: PlaceKey, ask: impl FnOnce() -> Place) -> Place {
         if self.places.len() >= MAX_CACHED {
             self.places.clear();
         }
-        self.places.insert(key, place);
+        let place = *self.places.entry(key).or_insert_with(ask);
+        self.recent[key.slot()] = Some((key, place));
+        place
     }
 
     /// What the fields of an event's callsite may tell. Callsites are static, so these are as many as the program has.

@@ -58,6 +58,20 @@ impl std::hash::Hash for PlaceKey {
     }
 }
 
+/// How many places a thread finds without a search.
+pub(crate) const RECENT: usize = 64;
+
+impl PlaceKey {
+    /// Where a thread looks first.
+    #[inline]
+    pub(crate) fn slot(&self) -> usize {
+        let parent = self.parent.map_or(0, |(path, _)| u64::from(path.0));
+        // Callsites are statics some dozens of bytes apart.
+        let mixed = (self.callsite >> 4) ^ (parent << 3) ^ u64::from(self.word.to_bits());
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+    }
+}
+
 /// What a thread remembers of [`PathTree::place`], so that it is asked once.
 pub(crate) type PlaceCache = HashMap<PlaceKey, Place, BuildHasherDefault<Mix>>;
 

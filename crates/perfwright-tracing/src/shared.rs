@@ -218,7 +218,7 @@ impl Shared {
             };
             if let Some(mut tenant) = self.table.at(slot) {
                 tenant.span.child_opened(now);
-                return (above, origin, self.tree_of(local, &mut tenant.span));
+                return (above, origin, self.tree(local, &mut tenant.span).cloned());
             }
             // It was closed while it was entered.
             if !local.forget(slot) {
@@ -280,7 +280,7 @@ impl Shared {
         };
         if span.polls == 0 {
             span.first = slice;
-        } else if let Some(tree) = self.tree_of(local, span) {
+        } else if let Some(tree) = self.tree(local, span) {
             tree.push_slice(entered.slot, slice);
         }
         span.last_thread = local.thread;
@@ -442,7 +442,7 @@ impl Shared {
         if let Some(mut tenant) = above.and_then(|above| self.table.at(above.slot)) {
             times.idle = tenant.span.explain(times.total());
             times.self_idle = times.idle;
-            tree = self.tree_of(local, &mut tenant.span);
+            tree = self.tree(local, &mut tenant.span).cloned();
         }
         if let Some(tree) = tree {
             let parent = above.map(|above| above.slot);
@@ -461,11 +461,13 @@ impl Shared {
         }
     }
 
-    fn tree_of(&self, local: &mut Local, span: &mut SpanState) -> Option<Arc<Tree>> {
+    /// The tree of a span, which a root gets when it is first asked for.
+    #[inline]
+    fn tree<'a>(&self, local: &mut Local, span: &'a mut SpanState) -> Option<&'a Arc<Tree>> {
         if span.tree.is_none() && span.parent.is_none() && self.slowest.is_on() {
             span.tree = local.take_tree(self);
         }
-        span.tree.clone()
+        span.tree.as_ref()
     }
 
     #[inline]
@@ -483,14 +485,14 @@ impl Shared {
             parent,
             word: origin,
         };
-        if let Some(place) = local.places.get(&key) {
-            return *place;
+        if let Some(place) = local.place(&key) {
+            return place;
         }
-        let (name, interest) = name();
-        let mut place = self.paths().place(&name, parent, origin);
-        place.interest = interest;
-        local.remember(key, place);
-        place
+        local.meet(key, || {
+            let (name, interest) = name();
+            let place = self.paths().place(&name, parent, origin);
+            Place { interest, ..place }
+        })
     }
 }
 

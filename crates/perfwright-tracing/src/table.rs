@@ -131,16 +131,16 @@ impl Table {
 
     #[inline]
     fn find(&self, id: u64) -> Option<(u32, &Slot)> {
-        let homes = self.homes(id);
-        match self.slot(homes[0]) {
-            Some(slot) if slot.id.load(Ordering::Acquire) == id => Some((homes[0] as u32, slot)),
-            _ => self.search(id, homes),
+        let near = self.near(id);
+        match self.slot(near) {
+            Some(slot) if slot.id.load(Ordering::Acquire) == id => Some((near as u32, slot)),
+            _ => self.search(id),
         }
     }
 
     #[cold]
-    fn search(&self, id: u64, homes: [usize; 2]) -> Option<(u32, &Slot)> {
-        for home in homes {
+    fn search(&self, id: u64) -> Option<(u32, &Slot)> {
+        for home in [self.near(id), self.far(id)] {
             for step in 0..NEIGHBOURS {
                 let index = (home + step) & self.mask;
                 if let Some(slot) = self.slot(index)
@@ -157,17 +157,22 @@ impl Table {
     /// an id belongs to one open span at a time.
     #[inline]
     fn claim(&self, id: u64) -> Option<(u32, &Slot)> {
-        for home in self.homes(id) {
+        let near = self.near(id);
+        match self.slot(near) {
+            Some(slot) if slot.claim(id) => Some((near as u32, slot)),
+            _ => self.claim_elsewhere(id),
+        }
+    }
+
+    #[cold]
+    fn claim_elsewhere(&self, id: u64) -> Option<(u32, &Slot)> {
+        for home in [self.near(id), self.far(id)] {
             for step in 0..NEIGHBOURS {
                 let index = (home + step) & self.mask;
                 let block = self.blocks.get(index / BLOCK)?;
                 let block = block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect());
                 let slot = &block[index % BLOCK];
-                let order = (Ordering::AcqRel, Ordering::Relaxed);
-                let tenant = slot.id.load(Ordering::Relaxed);
-                if tenant == id
-                    || tenant == 0 && slot.id.compare_exchange(0, id, order.0, order.1).is_ok()
-                {
+                if slot.claim(id) {
                     return Some((index as u32, slot));
                 }
             }
@@ -176,12 +181,14 @@ impl Table {
     }
 
     #[inline]
-    fn homes(&self, id: u64) -> [usize; 2] {
+    fn near(&self, id: u64) -> usize {
         // sharded-slab: 38 bits of address, then 13 of the thread.
         let thread = (id >> 38) & 0x1fff;
-        let near = id.wrapping_add(thread.wrapping_mul(0x9e37_79b1) >> 4);
-        let far = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        [near as usize & self.mask, far as usize & self.mask]
+        id.wrapping_add(thread.wrapping_mul(0x9e37_79b1) >> 4) as usize & self.mask
+    }
+
+    fn far(&self, id: u64) -> usize {
+        (id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & self.mask
     }
 
     #[inline]
@@ -191,6 +198,18 @@ impl Table {
 }
 
 impl Slot {
+    /// Makes the slot this id's, if it is nobody's.
+    #[inline]
+    fn claim(&self, id: u64) -> bool {
+        match self.id.load(Ordering::Relaxed) {
+            0 => self
+                .id
+                .compare_exchange(0, id, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok(),
+            tenant => tenant == id,
+        }
+    }
+
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Tenant> {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner)
