@@ -68,11 +68,15 @@ impl fmt::Display for Format {
     }
 }
 
-/// Tells the format from the first bytes of a file, gzipped or not; 64 KiB are plenty. `None` for what
+/// Tells the format from the first bytes of a file, compressed or not; 64 KiB are plenty. `None` for what
 /// [`read`](crate::read) does not read.
 pub fn detect(bytes: &[u8]) -> Option<Format> {
     if gunzip::is_gzip(bytes) {
         return identify(&gunzip::gunzip_start(bytes, PREFIX)).ok();
+    }
+    #[cfg(feature = "zstd")]
+    if crate::unzstd::is_zstd(bytes) {
+        return identify(&crate::unzstd::unzstd_start(bytes, PREFIX)).ok();
     }
     identify(bytes).ok()
 }

@@ -35,6 +35,8 @@ mod limits;
 pub mod perf;
 pub mod pprof;
 pub mod speedscope;
+#[cfg(feature = "zstd")]
+mod unzstd;
 pub mod v8;
 mod warning;
 mod wire;
@@ -93,6 +95,8 @@ impl<'a> Input<'a> {
     fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
         let bytes = if gunzip::is_gzip(bytes) {
             Cow::Owned(gunzip::gunzip(bytes, limits)?)
+        } else if let Some(unpacked) = unzstd(bytes, limits) {
+            Cow::Owned(unpacked?)
         } else {
             limits.check_len(bytes.len())?;
             Cow::Borrowed(bytes)
@@ -107,4 +111,15 @@ impl<'a> Input<'a> {
             Cow::Owned(_) => error.of_decompressed(),
         }
     }
+}
+
+/// Unpacks zstd, if it is that.
+#[cfg(feature = "zstd")]
+fn unzstd(bytes: &[u8], limits: &Limits) -> Option<Result<Vec<u8>, Error>> {
+    unzstd::is_zstd(bytes).then(|| unzstd::unzstd(bytes, limits))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn unzstd(_bytes: &[u8], _limits: &Limits) -> Option<Result<Vec<u8>, Error>> {
+    None
 }

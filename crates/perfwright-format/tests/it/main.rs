@@ -13,3 +13,5 @@ mod speedscope;
 mod text;
 mod v8;
 mod valgrind;
+#[cfg(feature = "zstd")]
+mod zstd;
