@@ -19,11 +19,21 @@ pub enum Tool {
     Binutils,
     /// The sources of the standard library, from which it is built for targets that are not installed.
     RustSrc,
+    /// Chromium, in which the viewer is tested.
+    Chromium,
+    /// `promtool`, the second opinion on our metrics.
+    Promtool,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Tool; 3] = [Tool::Go, Tool::Binutils, Tool::RustSrc];
+    pub const ALL: [Tool; 5] = [
+        Tool::Go,
+        Tool::Binutils,
+        Tool::RustSrc,
+        Tool::Chromium,
+        Tool::Promtool,
+    ];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -31,6 +41,8 @@ impl Tool {
             Tool::Go => "go",
             Tool::Binutils => "binutils",
             Tool::RustSrc => "rust-src",
+            Tool::Chromium => "chromium",
+            Tool::Promtool => "promtool",
         }
     }
 
@@ -40,6 +52,8 @@ impl Tool {
             Tool::Go => "apt-get install golang-go",
             Tool::Binutils => "apt-get install binutils",
             Tool::RustSrc => "rustup component add rust-src",
+            Tool::Chromium => "apt-get install chromium",
+            Tool::Promtool => "apt-get install prometheus",
         }
     }
 
@@ -48,6 +62,8 @@ impl Tool {
         match self {
             Tool::Go => runs("go", "version"),
             Tool::Binutils => runs("addr2line", "--version"),
+            Tool::Chromium => runs("chromium", "--version"),
+            Tool::Promtool => runs("promtool", "--version"),
             Tool::RustSrc => sysroot().is_some_and(|sysroot| {
                 Path::new(&sysroot)
                     .join("lib/rustlib/src/rust/library/Cargo.toml")

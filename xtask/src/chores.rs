@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
-use crate::{install, need};
+use crate::{
+    install, need,
+    viewer::{self, ViewerArgs},
+};
 
 /// The repository's own chores.
 #[derive(Debug, Subcommand)]
@@ -23,6 +26,8 @@ pub(crate) enum Chore {
     Lint,
     /// Lint, then test: what continuous integration runs.
     Ci(TestArgs),
+    /// Build the browser viewer into one HTML file.
+    Viewer(ViewerArgs),
 }
 
 /// Arguments of `test`.
@@ -42,6 +47,7 @@ impl Chore {
             Chore::Test(args) => test(args),
             Chore::Lint => lint(),
             Chore::Ci(args) => lint().and_then(|()| test(args)),
+            Chore::Viewer(args) => viewer::viewer(args),
         }
     }
 }
@@ -77,7 +83,7 @@ fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-fn cargo(arguments: &str) -> Command {
+pub(crate) fn cargo(arguments: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments.split_whitespace());
     command

@@ -37,17 +37,23 @@ pub(crate) fn provide_tools(install: bool) -> Result<()> {
             tool.name(),
             tool.install_command()
         );
-        let installed = match tool {
-            Tool::Go => apt(&["golang-go"], &mut refreshed),
-            Tool::Binutils => apt(&["binutils"], &mut refreshed),
-            Tool::RustSrc => rust_src(&mut refreshed),
-        };
-        if let Err(error) = installed {
+        if let Err(error) = provide(tool, &mut refreshed) {
             // The tests that need it say the rest: skipped, or under CI failed.
             eprintln!("could not install {}: {error:#}", tool.name());
         }
     }
     Ok(())
+}
+
+/// Installs one tool; `refreshed` says whether the package lists are fresh.
+pub(crate) fn provide(tool: Tool, refreshed: &mut bool) -> Result<()> {
+    match tool {
+        Tool::Go => apt(&["golang-go"], refreshed),
+        Tool::Binutils => apt(&["binutils"], refreshed),
+        Tool::RustSrc => rust_src(refreshed),
+        Tool::Chromium => apt(&["chromium"], refreshed),
+        Tool::Promtool => promtool(refreshed),
+    }
 }
 
 fn is_root() -> bool {
@@ -74,6 +80,28 @@ fn apt_get() -> Command {
     };
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command
+}
+
+/// Out of Debian's package, which is not installed: it would start a server.
+fn promtool(refreshed: &mut bool) -> Result<()> {
+    ensure!(
+        Path::new("/etc/debian_version").exists(),
+        "it is in Debian's package prometheus"
+    );
+    if !*refreshed {
+        run(apt_get().args(["update", "-q"]))?;
+        *refreshed = true;
+    }
+    let folder = tempfile::tempdir()?;
+    run(Command::new("apt-get")
+        .args(["-q", "-o", "APT::Sandbox::User=root", "download", "prometheus"])
+        .current_dir(folder.path()))?;
+    unpack(
+        &downloaded(folder.path())?,
+        Path::new("/usr/local/bin"),
+        3,
+        "./usr/bin/promtool",
+    )
 }
 
 /// The sources of the standard library: by rustup, or where rustup cannot download, out of Debian's package
@@ -103,7 +131,7 @@ fn rust_src(refreshed: &mut bool) -> Result<()> {
         .with_context(|| format!("link {} to {}", link.display(), target.display()))
 }
 
-fn rustc_version() -> Result<String> {
+pub(crate) fn rustc_version() -> Result<String> {
     let output = Command::new("rustc").arg("--version").output()?;
     let text = String::from_utf8(output.stdout)?;
     let version = text
@@ -147,6 +175,11 @@ fn download_rust_src(version: &str, folder: &Path) -> Result<std::path::PathBuf>
     run(own("apt-get")
         .arg("download")
         .arg(format!("rust-src={wanted}")))?;
+    downloaded(folder)
+}
+
+/// The package that was downloaded into a folder.
+fn downloaded(folder: &Path) -> Result<std::path::PathBuf> {
     let mut files = fs::read_dir(folder)?
         .filter_map(Result::ok)
         .map(|entry| entry.path());
@@ -189,6 +222,12 @@ fn debian_mirror() -> Option<String> {
 
 /// Only `library/`: 68 of the package's 430 MB.
 fn unpack_library(package: &Path, version: &str, target: &Path) -> Result<()> {
+    let part = format!("./usr/src/rustc-{version}/library");
+    unpack(package, target, 4, &part)
+}
+
+/// A part of a package, without the first `strip` names of its paths.
+fn unpack(package: &Path, target: &Path, strip: u32, part: &str) -> Result<()> {
     fs::create_dir_all(target)?;
     let mut archive = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
@@ -198,9 +237,10 @@ fn unpack_library(package: &Path, version: &str, target: &Path) -> Result<()> {
         .context("start dpkg-deb")?;
     let bytes = archive.stdout.take().context("dpkg-deb writes to a pipe")?;
     let unpacked = Command::new("tar")
-        .args(["-x", "--strip-components=4", "-C"])
-        .arg(target)
-        .arg(format!("./usr/src/rustc-{version}/library"))
+        .arg("-x")
+        .arg(format!("--strip-components={strip}"))
+        .arg("-C")
+        .args([target, Path::new(part)])
         .stdin(bytes)
         .status()?;
     // tar may end before it has read all: dpkg-deb's own status then says nothing.

@@ -4,6 +4,7 @@ mod chores;
 mod install;
 #[path = "../need.rs"]
 mod need;
+mod viewer;
 
 use std::process::ExitCode;
 

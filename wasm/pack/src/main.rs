@@ -19,7 +19,14 @@ const CORE: [&str; 2] = ["draw.js", "core.js"];
 
 /// What runs on the page, in an order in which nothing is used before it is defined.
 const PAGE: [&str; 8] = [
-    "text.js", "client.js", "flame.js", "tables.js", "source.js", "toolbar.js", "help.js", "main.js",
+    "text.js",
+    "client.js",
+    "flame.js",
+    "tables.js",
+    "source.js",
+    "toolbar.js",
+    "help.js",
+    "main.js",
 ];
 
 fn main() -> Result<()> {
@@ -62,7 +69,10 @@ fn bind(wasm: &Path) -> Result<(String, Vec<u8>)> {
         }
     }
     fs::remove_dir_all(&folder)?;
-    Ok((glue.context("no script came out")?, bound.context("no module came out")?))
+    Ok((
+        glue.context("no script came out")?,
+        bound.context("no module came out")?,
+    ))
 }
 
 /// Fills the marks `<!-- NAME -->` of `index.html`.
@@ -80,11 +90,14 @@ fn assemble(page: &Path, glue: &str, wasm: &[u8]) -> Result<String> {
         ("STYLE", slim(&read("style.css")?)),
         ("CORE", core),
         ("PAGE", joined(&PAGE)?),
-        ("WASM", STANDARD.encode(gzip(wasm)?)),
+        ("WASM", STANDARD.encode(squeezed(wasm)?)),
     ] {
         ensure!(!text.contains("</script"), "{mark} ends its own element");
         let mark = format!("<!-- {mark} -->");
-        ensure!(html.matches(&mark).count() == 1, "index.html has one {mark}");
+        ensure!(
+            html.matches(&mark).count() == 1,
+            "index.html has one {mark}"
+        );
         html = html.replace(&mark, &text);
     }
     Ok(html)
@@ -102,8 +115,14 @@ fn slim(text: &str) -> String {
 fn without_blocks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("\n/*").map(|at| at + 1).or(rest.starts_with("/*").then_some(0)) {
-        let Some(end) = rest[at..].find("*/") else { break };
+    while let Some(at) = rest
+        .find("\n/*")
+        .map(|at| at + 1)
+        .or(rest.starts_with("/*").then_some(0))
+    {
+        let Some(end) = rest[at..].find("*/") else {
+            break;
+        };
         out.push_str(&rest[..at]);
         rest = rest[at + end + 2..].trim_start_matches('\n');
     }
@@ -111,6 +130,19 @@ fn without_blocks(text: &str) -> String {
     out
 }
 
+/// As small as gzip can be made; it takes seconds.
+fn squeezed(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    zopfli::compress(
+        zopfli::Options::default(),
+        zopfli::Format::Gzip,
+        bytes,
+        &mut out,
+    )?;
+    Ok(out)
+}
+
+/// As a server would send it.
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;

@@ -28,9 +28,9 @@ impl Palette {
         let color = |symbol: &Symbol| {
             let name = full_name(symbol, full);
             let hsl = match (symbol.is_label, has_rust) {
-                (false, true) => of_function(name, symbol.file.as_deref(), &own),
-                (false, false) if !is_pseudo(name) => [16.0 + 38.0 * fraction(name), 0.78, 0.69],
                 _ if is_pseudo(name) || name.is_empty() => [0.0, 0.0, 0.80],
+                (false, true) => of_function(name, symbol.file.as_deref(), &own),
+                (false, false) => [16.0 + 38.0 * fraction(name), 0.78, 0.69],
                 _ => [200.0, 0.10, 0.88],
             };
             rgb(hsl, dark)

@@ -1,0 +1,166 @@
+// Where the profile lives: a worker, or where none is to be had the page's own thread. It takes
+// { id, call, args } and posts { id, value } or { id, error }, and { event, ... } in between.
+
+// How much of a search is done before other messages get their turn.
+const SEARCH_SLICE = 400000;
+// The reader's own limit is lower; this one keeps a hostile gzip file from being unpacked for ever.
+const MAX_BYTES = 2 ** 30;
+
+function makeCore(post) {
+  let viewer, painter, frame, searching = false, search = 0, dark = false;
+  const pause = (() => {
+    const channel = new MessageChannel();
+    const waiting = [];
+    channel.port1.onmessage = () => waiting.shift()();
+    return () => new Promise(done => { waiting.push(done); channel.port2.postMessage(0); });
+  })();
+  const describe = () => JSON.parse(viewer.description());
+  const draw = () => { if (painter && frame) painter.draw(frame, searching); };
+
+  const calls = {
+    async start(module) {
+      // A table of functions that grows would be the only reason to compile twice.
+      wasm_bindgen.initSync({ module: await WebAssembly.compile(module) });
+      viewer = new wasm_bindgen.Viewer();
+    },
+
+    // Opens a Blob, or a text in base64.
+    async open(name, source) {
+      const bytes = typeof source === "string" ? await decoded(source) : source;
+      await pushed(name, bytes);
+      post({ event: "progress", name, stage: "Reading" });
+      await pause();
+      return viewer.open(name);
+    },
+
+    async apply(state) {
+      post({ event: "progress", stage: "Counting" });
+      await pause();
+      viewer.apply(state);
+      viewer.prepare();
+      const description = describe();
+      searching = description.state.split("&").some(field => field.startsWith("q="));
+      draw();
+      look();
+      return description;
+    },
+
+    canvas(canvas) { painter = new Painter(viewer, canvas); },
+
+    resize(width, height, ratio) { painter.resize(width, height, ratio); draw(); },
+
+    theme(isDark, colors) {
+      if (isDark !== dark) viewer.set_dark(dark = isDark);
+      painter.colors = colors;
+      draw();
+    },
+
+    frame(next) {
+      frame = next;
+      draw();
+      return frame.panes.map(({ pane }) => viewer.rows(pane));
+    },
+
+    // What is at a place: a share of the width, a row.
+    hit(pane, at, row) {
+      const node = viewer.hit(pane, at, row);
+      return node === undefined ? null : JSON.parse(viewer.node(pane, node));
+    },
+
+    node: (pane, node) => JSON.parse(viewer.node(pane, node) ?? "null"),
+    range: (pane, node) => { const range = viewer.range(pane, node); return range && Array.from(range); },
+    row: (pane, node) => viewer.row(pane, node),
+    relatives: node => JSON.parse(viewer.relatives(node) ?? "null"),
+    neighbour: (node, direction) => viewer.neighbour(node, direction) ?? null,
+    foundNode: step => viewer.found_node(step) ?? null,
+    table: (from, count) => JSON.parse(viewer.table(from, count)),
+    tablePosition: () => viewer.table_position() ?? null,
+    tableName: row => viewer.table_name(row) ?? null,
+    tree: (from, count) => JSON.parse(viewer.tree(from, count)),
+    toggle: row => viewer.toggle(row),
+    reveal: node => viewer.reveal(node) ?? null,
+    source: wholeFile => JSON.parse(viewer.source(wholeFile)),
+    labels: () => JSON.parse(viewer.labels()),
+  };
+
+  // Searches in slices, and says how far it is; a newer search ends an older one.
+  async function look() {
+    const mine = ++search;
+    let last = 0;
+    for (;;) {
+      const done = viewer.search(SEARCH_SLICE);
+      const now = performance.now();
+      if (done || now - last > 80) {
+        last = now;
+        draw();
+        post({ event: "search", ...JSON.parse(viewer.search_summary()) });
+      }
+      if (done) return;
+      await pause();
+      if (mine !== search) return;
+    }
+  }
+
+  async function decoded(text) {
+    if (Uint8Array.fromBase64) return new Blob([Uint8Array.fromBase64(text)]);
+    const binary = atob(text), bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+    return new Blob([bytes]);
+  }
+
+  // Gives the viewer the bytes of a file, unpacked on the way where it is gzipped.
+  async function pushed(name, blob) {
+    const head = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
+    if (head[0] === 0x1f && head[1] === 0x8b && self.DecompressionStream) {
+      const tail = new DataView(await blob.slice(-4).arrayBuffer());
+      const stated = tail.byteLength === 4 ? tail.getUint32(0, true) : 0;
+      try {
+        viewer.expect(Math.min(stated, blob.size * 1032));
+        return await piped(name, blob, true);
+      } catch (error) {
+        if (error instanceof RangeError) throw error;
+        // Several members, or a broken file: the reader knows more of both.
+      }
+    }
+    viewer.expect(blob.size);
+    await piped(name, blob, false);
+  }
+
+  async function piped(name, blob, unpack) {
+    let read = 0, taken = 0, last = 0;
+    const counted = new TransformStream({
+      transform(chunk, controller) { read += chunk.length; controller.enqueue(chunk); },
+    });
+    let stream = blob.stream().pipeThrough(counted);
+    if (unpack) stream = stream.pipeThrough(new DecompressionStream("gzip"));
+    const reader = stream.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      taken += value.length;
+      if (taken > MAX_BYTES) {
+        reader.cancel();
+        throw new RangeError(`${name} holds more than 1 GiB: record less at a time`);
+      }
+      viewer.push(value);
+      const now = performance.now();
+      if (now - last > 60) {
+        last = now;
+        post({ event: "progress", name, stage: "Loading", share: read / blob.size });
+      }
+    }
+  }
+
+  // One call after the other, but those that are cheap do not wait for a file.
+  let queue = Promise.resolve();
+  return ({ id, call, args }) => {
+    const run = async () => {
+      try {
+        post({ id, value: (await calls[call](...args)) ?? null });
+      } catch (error) {
+        post({ id, error: String(error?.message ?? error) });
+      }
+    };
+    queue = queue.then(run);
+  };
+}
