@@ -64,7 +64,9 @@ where
         };
         if let Some(tracked) = &mut tracked {
             tracked.head(response.status());
-            if let Some(code) = response.headers().get(&GRPC_STATUS) {
+            if tracked.is_grpc
+                && let Some(code) = response.headers().get(&GRPC_STATUS)
+            {
                 tracked.series.grpc_status(code.as_bytes());
             }
         }

@@ -183,7 +183,7 @@ where
         let requests = self.shared.metrics.requests();
         let route = requests.route(self.shared.route(&head));
         let series = self.shared.metrics.series(route, head.method);
-        let mut tracked = Tracked::begin(series, route.word(current()), head.method);
+        let mut tracked = Tracked::begin(series, route.word(current()), &head);
         // The very service that was polled ready: nothing is kept of it in the future, so none has to be cloned.
         let entered = tracked.enter();
         let span = RequestSpan::open(&head, route);

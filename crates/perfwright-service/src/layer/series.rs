@@ -297,6 +297,7 @@ impl Requests {
     }
 
     /// The entry of a route; `None` is what no route matches.
+    #[inline]
     pub(crate) fn route(&self, route: Option<&str>) -> &RouteEntry {
         let Some(name) = route else {
             return &self.unmatched;
@@ -308,6 +309,7 @@ impl Requests {
     }
 
     /// The series of a route and method.
+    #[inline]
     pub(crate) fn series(&self, route: &RouteEntry, method: usize) -> Arc<Series> {
         let series = route.methods[method].get_or_init(|| Arc::new(self.new_series(route, method)));
         Arc::clone(series)
@@ -325,6 +327,7 @@ impl Requests {
         entries.flat_map(|entry| entry.methods.iter().filter_map(OnceLock::get))
     }
 
+    #[inline]
     fn find(&self, name: &str) -> Option<&RouteEntry> {
         self.probe(name)
             .map_while(|slot| self.table[slot].get())
@@ -405,6 +408,7 @@ impl RouteEntry {
     }
 
     /// The word of a request of this route that begins under `outer`.
+    #[inline]
     pub(crate) fn word(&self, outer: Word) -> Word {
         let parent = outer.node();
         if parent == NodeId::ROOT {
@@ -422,15 +426,18 @@ impl RouteEntry {
 }
 
 impl Series {
+    #[inline]
     pub(crate) fn began(&self) {
         add(&self.shard().began, 1);
     }
 
+    #[inline]
     pub(crate) fn head(&self, fate: Fate, nanos: u64) {
         self.timings(fate).head.record(&self.bounds, nanos);
     }
 
     /// The response's body ended, after what [`Series::head`] said.
+    #[inline]
     pub(crate) fn ended(&self, fate: Fate, end: End, nanos: u64) {
         let shard = self.shard();
         match end {
@@ -449,10 +456,12 @@ impl Series {
         timings.end.record(&self.bounds, nanos);
     }
 
+    #[inline]
     pub(crate) fn received(&self, bytes: u64) {
         add(&self.shard().request_bytes, bytes);
     }
 
+    #[inline]
     pub(crate) fn sent(&self, bytes: u64) {
         add(&self.shard().response_bytes, bytes);
     }
@@ -508,10 +517,12 @@ impl Series {
             .collect()
     }
 
+    #[inline]
     fn shard(&self) -> &Shard {
         &self.shards[shard_number() & (self.shards.len() - 1)]
     }
 
+    #[inline]
     fn timings(&self, fate: Fate) -> &Timings {
         let shards = self.fates[fate.index()].get_or_init(|| {
             let shards = self.shards.iter();
@@ -522,6 +533,7 @@ impl Series {
 }
 
 impl Buckets {
+    #[inline]
     fn record(&self, bounds: &Bounds, nanos: u64) {
         // There are at most as many bounds as counts, less one.
         if let Some(count) = self.counts.get(bounds.bucket(nanos)) {
@@ -570,11 +582,13 @@ impl Histogram {
     }
 }
 
+#[inline]
 fn add(to: &AtomicU64, value: u64) {
     to.fetch_add(value, Relaxed);
 }
 
 /// Threads take shards in turn.
+#[inline]
 fn shard_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

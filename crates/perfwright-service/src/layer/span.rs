@@ -4,12 +4,21 @@ use super::RequestHead;
 use super::series::RouteEntry;
 
 #[cfg(feature = "spans")]
-pub(super) struct RequestSpan(tracing::Span);
+use tracing::{Level, level_filters::LevelFilter};
+
+#[cfg(feature = "spans")]
+/// Boxed: requests without a span should not carry its size about.
+pub(super) struct RequestSpan(Option<Box<tracing::Span>>);
 
 #[cfg(feature = "spans")]
 impl RequestSpan {
     /// Opens the span of a request. It has no parent: what the connection is in is not the request's.
+    #[inline]
     pub(super) fn open(head: &RequestHead<'_>, route: &RouteEntry) -> RequestSpan {
+        // Where nobody listens, not even the span's name is kept: it would cost at every poll.
+        if LevelFilter::current() < Level::INFO {
+            return RequestSpan::none();
+        }
         let span = tracing::info_span!(
             target: "perfwright_service",
             parent: None,
@@ -24,19 +33,25 @@ impl RequestSpan {
         {
             span.record("trace_id", trace_id);
         }
-        RequestSpan(span)
+        RequestSpan((!span.is_disabled()).then(|| Box::new(span)))
     }
 
+    #[inline]
     pub(super) fn none() -> RequestSpan {
-        RequestSpan(tracing::Span::none())
+        RequestSpan(None)
     }
 
+    #[inline]
     pub(super) fn take(&mut self) -> RequestSpan {
-        std::mem::replace(self, RequestSpan::none())
+        RequestSpan(self.0.take())
     }
 
+    #[inline]
     pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.0.in_scope(work)
+        match &self.0 {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
     }
 }
 
@@ -45,18 +60,22 @@ pub(super) struct RequestSpan;
 
 #[cfg(not(feature = "spans"))]
 impl RequestSpan {
+    #[inline]
     pub(super) fn open(_: &RequestHead<'_>, _: &RouteEntry) -> RequestSpan {
         RequestSpan
     }
 
+    #[inline]
     pub(super) fn none() -> RequestSpan {
         RequestSpan
     }
 
+    #[inline]
     pub(super) fn take(&mut self) -> RequestSpan {
         RequestSpan
     }
 
+    #[inline]
     pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
         work()
     }

@@ -9,9 +9,11 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
 use perfwright_context::{Word, set};
 
+use super::RequestHead;
 use super::series::{End, Fate, Series};
 
 /// A request that is counted once, whatever happens to it.
@@ -22,6 +24,8 @@ pub(super) struct Tracked {
     word: Word,
     /// A response to HEAD has no body, whatever its length says.
     is_head: bool,
+    /// A call of gRPC: how it ended stands in a header or trailer.
+    pub(super) is_grpc: bool,
     state: State,
 }
 
@@ -37,18 +41,21 @@ enum State {
 }
 
 impl Tracked {
-    pub(super) fn begin(series: Arc<Series>, word: Word, method: &Method) -> Tracked {
+    #[inline]
+    pub(super) fn begin(series: Arc<Series>, word: Word, head: &RequestHead<'_>) -> Tracked {
         series.began();
         Tracked {
             started_nanos: series.clock.nanos(),
             series,
             word,
-            is_head: *method == Method::HEAD,
+            is_head: *head.method == Method::HEAD,
+            is_grpc: is_grpc(head.headers),
             state: State::Waiting,
         }
     }
 
     /// Makes the calling thread work for this request until the guard is dropped.
+    #[inline]
     pub(super) fn enter(&mut self) -> Entered<'_> {
         Entered {
             before: set(self.word),
@@ -57,6 +64,7 @@ impl Tracked {
         }
     }
 
+    #[inline]
     pub(super) fn head(&mut self, status: StatusCode) {
         let fate = Fate::of(status);
         self.series.head(fate, self.nanos());
@@ -71,17 +79,20 @@ impl Tracked {
     }
 
     /// The service returned an error.
+    #[inline]
     pub(super) fn failed(&mut self) {
         self.end_early(Fate::Failed);
     }
 
     /// The body was handed out whole, though it has not said so.
+    #[inline]
     pub(super) fn may_end(&mut self) {
         if let State::Sending { whole, .. } = &mut self.state {
             *whole = true;
         }
     }
 
+    #[inline]
     pub(super) fn end(&mut self, end: End) {
         if let State::Sending { fate, .. } = self.state {
             self.state = State::Done;
@@ -109,7 +120,13 @@ impl Tracked {
     }
 }
 
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 impl Drop for Tracked {
+    #[inline]
     fn drop(&mut self) {
         match self.state {
             State::Waiting => self.end_early(Fate::Cancelled),
@@ -128,12 +145,14 @@ pub(super) struct Entered<'a> {
 }
 
 impl Entered<'_> {
+    #[inline]
     pub(super) fn series(&self) -> &Arc<Series> {
         &self.tracked.series
     }
 }
 
 impl Drop for Entered<'_> {
+    #[inline]
     fn drop(&mut self) {
         set(self.before);
         if std::thread::panicking() && !self.was_panicking {

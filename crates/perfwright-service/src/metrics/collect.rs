@@ -243,12 +243,12 @@ impl Inner {
                 let labels = labels.as_slice();
                 let value = read();
                 match metric.is_counter {
-                    true => with_labels(&mut family, &labels, |mut encoder| {
+                    true => with_labels(&mut family, &labels, |encoder| {
                         encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
                     })?,
-                    false => with_labels(&mut family, &labels, |mut encoder| {
-                        encoder.encode_gauge(&value)
-                    })?,
+                    false => {
+                        with_labels(&mut family, &labels, |encoder| encoder.encode_gauge(&value))?
+                    }
                 }
             }
         }
@@ -277,9 +277,12 @@ impl Counts<'_, '_> {
 fn with_labels(
     family: &mut MetricEncoder<'_>,
     labels: &&[(String, String)],
-    write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
+    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
 ) -> fmt::Result {
-    write(family.encode_family(labels)?)
+    match labels.is_empty() {
+        true => write(family),
+        false => write(&mut family.encode_family(labels)?),
+    }
 }
 
 fn encode_histogram(mut encoder: MetricEncoder<'_>, bounds: &[f64], of: &Histogram) -> fmt::Result {

@@ -207,10 +207,12 @@ impl Metrics {
         overflowed.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn requests(&self) -> &Requests {
         &self.inner.requests
     }
 
+    #[inline]
     pub(crate) fn series(&self, route: &RouteEntry, method: &Method) -> Arc<Series> {
         if self.inner.runtime_known.get().is_none() {
             self.find_runtime();

@@ -368,7 +368,10 @@ async fn grpc_status_is_read_from_trailers_and_headers() {
     });
     let paths = ["/pkg.Greeter/Trailers", "/pkg.Greeter/Headers"];
     for path in paths {
-        let mut request = Request::post(path).body(Empty::<Bytes>::new()).unwrap();
+        let mut request = Request::post(path)
+            .header("content-type", "application/grpc+proto")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
         request.extensions_mut().insert(Route::from(path));
         let body = service.clone().oneshot(request).await.unwrap().into_body();
         let trailers = body.collect().await.unwrap().trailers().cloned();
