@@ -50,7 +50,7 @@ pub(crate) fn run(args: &ProfileArgs, context: &Context, terminal: &mut Terminal
         report.print_terminal(terminal);
     }
     if args.open {
-        open(&folder.join("cpu.svg"), terminal);
+        open(&folder.join("profile.html"), terminal);
     }
     match failure {
         Some(failure) => bail!("run the program to its end: {failure}"),

@@ -11,6 +11,7 @@ use perfwright_flamegraph::write_svg;
 use perfwright_format::{Limits, folded, pprof};
 use perfwright_model::{Profile, keys};
 use perfwright_symbolize::Symbolizer;
+use perfwright_viewer_html::{Embedded, page};
 
 use super::capture::Captured;
 use super::heap;
@@ -79,9 +80,10 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
         };
         write_flamegraph(folder, &profile, drawing, about)?;
         let text = "flamegraph of each route's CPU time, on whatever thread";
-        report.files.insert(1, FileInfo::new(drawing.name, text));
+        report.files.insert(2, FileInfo::new(drawing.name, text));
     }
     fs::remove_dir_all(&captured.raw_spans).context("remove the raw spans")?;
+    write_page(folder)?;
     report.source_roots = vec![about.workspace_root.display().to_string()];
     write_file(folder, "report.md", |file| {
         file.write_all(report.markdown().as_bytes())
@@ -113,6 +115,25 @@ fn write_profile(folder: &Path, profile: &Profile, about: &About) -> Result<()> 
         ..Drawing::default()
     };
     write_flamegraph(folder, profile, drawing, about)
+}
+
+/// The viewer with the run's profiles in it.
+fn write_page(folder: &Path) -> Result<()> {
+    let mut profiles = Vec::new();
+    for name in ["cpu.pb.gz", "heap.pb.gz", "heap-peak.pb.gz", "spans.pb.gz"] {
+        let path = folder.join(name);
+        if path.exists() {
+            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            profiles.push((name, bytes));
+        }
+    }
+    let embedded: Vec<_> = profiles
+        .iter()
+        .map(|(name, bytes)| Embedded { name, bytes })
+        .collect();
+    write_file(folder, "profile.html", |file| {
+        file.write_all(&page(&embedded))
+    })
 }
 
 /// What a flamegraph shows of a profile.
@@ -178,6 +199,10 @@ const OWN_FILES: usize = 3;
 
 fn files() -> Vec<FileInfo> {
     [
+        (
+            "profile.html",
+            "the viewer with the profiles in it: open it in a browser, or send it to somebody",
+        ),
         ("cpu.svg", "flamegraph: open it in a browser"),
         (
             "cpu.pb.gz",

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::Regex;
 
-/// Commands that read profile files: pprof or folded stacks, gzipped or not, of any program.
+/// Commands that read profile files of any program and most profilers, compressed or not.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ViewCommand {
     /// List the functions that cost most.
@@ -158,6 +158,8 @@ Examples:
     cargo perfwright convert cpu.pb.gz -o cpu.folded
   Several profiles to one
     cargo perfwright convert monday.pb.gz tuesday.pb.gz -o both.pb.gz
+  What perf recorded, for speedscope
+    perf script | cargo perfwright convert - -o cpu.speedscope.json
   Folded stacks of one sample type, to a pipe
     cargo perfwright convert cpu.pb.gz --to folded --sample-type samples | grep search";
 
@@ -168,7 +170,8 @@ pub struct ConvertArgs {
     #[command(flatten)]
     pub input: InputArgs,
     /// Where to write: .pb.gz and .pprof are gzipped pprof, .pb is plain pprof, .folded, .collapsed
-    /// and .txt are folded stacks
+    /// and .txt are folded stacks, .speedscope.json is for speedscope, .firefox.json and
+    /// .firefox.json.gz for the Firefox Profiler
     #[arg(
         long,
         short,
@@ -304,6 +307,10 @@ pub enum Target {
     PprofPlain,
     /// Folded stacks: one stack and its value a line
     Folded,
+    /// speedscope's JSON: every thread and sample type
+    Speedscope,
+    /// The Firefox Profiler's JSON, of one sample type; gzipped if the file's name ends in .gz
+    Firefox,
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use perfwright_format::{folded, pprof};
+use perfwright_format::{firefox, folded, pprof, speedscope};
 use perfwright_model::Profile;
 
 use super::args::{ConvertArgs, Target};
@@ -16,17 +16,23 @@ pub(super) fn run(args: &ConvertArgs, terminal: &mut Terminal) -> Result<()> {
     let target = target(&args.out, args.to)?;
     let profile = input::read(&args.input, terminal)?;
     let wanted = args.input.select.sample_type.as_deref();
-    if target == Target::Folded && wanted.is_none() && profile.sample_types().len() > 1 {
+    let holds_one = match target {
+        Target::Folded => Some("folded stacks hold"),
+        Target::Firefox => Some("the Firefox Profiler shows"),
+        _ => None,
+    };
+    if let Some(holds) = holds_one
+        && wanted.is_none()
+        && profile.sample_types().len() > 1
+    {
         let at = input::sample_type(&profile, None)?;
         let kind = &profile.sample_types()[at].kind;
-        terminal.note(format_args!(
-            "folded stacks hold one value: {kind}; see --sample-type"
-        ));
+        terminal.note(format_args!("{holds} one value: {kind}; see --sample-type"));
     }
     write(&profile, target, wanted, &args.out, terminal)
 }
 
-/// Writes a profile; folded stacks hold one sample type, pprof all, the wanted one as its default.
+/// Writes a profile; folded stacks and Firefox's hold one sample type, the others all, the wanted one as their default.
 pub(super) fn write(
     profile: &Profile,
     target: Target,
@@ -35,11 +41,17 @@ pub(super) fn write(
     terminal: &mut Terminal,
 ) -> Result<()> {
     let at = input::sample_type(profile, sample_type)?;
+    let gzipped = out.extension().is_some_and(|extension| extension == "gz");
     output::write(out, terminal, |mut out: &mut dyn Write| {
         match target {
             Target::Folded => folded::write(profile, at, &mut out)?,
             Target::Pprof => pprof::write_gzip(&with_default(profile, sample_type, at), &mut out)?,
             Target::PprofPlain => pprof::write(&with_default(profile, sample_type, at), &mut out)?,
+            Target::Speedscope => {
+                speedscope::write(&with_default(profile, sample_type, at), &mut out)?;
+            }
+            Target::Firefox if gzipped => firefox::write_gzip(profile, at, &mut out)?,
+            Target::Firefox => firefox::write(profile, at, &mut out)?,
         }
         Ok(())
     })
@@ -74,6 +86,13 @@ pub(super) fn target(out: &Path, asked: Option<Target>) -> Result<Target> {
         () if ends(&[".pb.gz", ".pprof", ".pprof.gz", ".prof"]) => Ok(Target::Pprof),
         () if ends(&[".pb"]) => Ok(Target::PprofPlain),
         () if ends(&[".folded", ".collapsed", ".txt"]) => Ok(Target::Folded),
+        () if ends(&[".speedscope.json"]) => Ok(Target::Speedscope),
+        () if ends(&[".firefox.json", ".firefox.json.gz"]) => Ok(Target::Firefox),
+        () if ends(&[".json"]) => {
+            bail!(
+                "choose a format: give --to speedscope or --to firefox, or end the name in .speedscope.json"
+            )
+        }
         () if ends(&[".svg"]) => bail!("convert to SVG: use the flamegraph command"),
         () if name == "-" => {
             bail!("choose a format: give --to pprof, --to folded, or a file with -o")
@@ -97,6 +116,8 @@ mod tests {
             ("cpu.pb", Target::PprofPlain),
             ("a.b/cpu.folded", Target::Folded),
             ("out.txt", Target::Folded),
+            ("cpu.speedscope.json", Target::Speedscope),
+            ("cpu.firefox.json.gz", Target::Firefox),
         ];
         for (name, expected) in cases {
             assert_eq!(target(Path::new(name), None).unwrap(), expected, "{name}");
@@ -109,7 +130,12 @@ mod tests {
 
     #[test]
     fn a_name_that_tells_nothing_gets_advice() {
-        for (name, advice) in [("-", "--to"), ("cpu", "--to"), ("cpu.svg", "flamegraph")] {
+        for (name, advice) in [
+            ("-", "--to"),
+            ("cpu", "--to"),
+            ("cpu.svg", "flamegraph"),
+            ("a.json", "--to speedscope"),
+        ] {
             let error = target(Path::new(name), None).unwrap_err().to_string();
             assert!(error.contains(advice), "{error}");
         }
