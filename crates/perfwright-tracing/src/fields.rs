@@ -63,7 +63,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) statement: Option<String>,
     summary: Option<String>,
     pub(crate) elapsed_ns: Option<u64>,
-    pub(crate) rows: u64,
+    affected: u64,
+    returned: u64,
     method: Option<String>,
     host: Option<String>,
     is_client: bool,
@@ -84,6 +85,14 @@ impl<'a> Seen<'a> {
             .as_deref()
             .filter(|sql| !sql.trim().is_empty());
         statement.or(self.summary.as_deref())
+    }
+
+    /// Rows returned, else affected: SQLite says of a query how many the statement before it affected.
+    pub(crate) fn rows(&self) -> u64 {
+        match self.returned {
+            0 => self.affected,
+            returned => returned,
+        }
     }
 
     /// `GET example.com`, of a request that was sent.
@@ -112,8 +121,10 @@ impl<'a> Seen<'a> {
     }
 
     fn number(&mut self, field: &Field, value: u64) {
-        if matches!(field.name(), "rows_affected" | "rows_returned") {
-            self.rows = self.rows.saturating_add(value);
+        match field.name() {
+            "rows_affected" => self.affected = value,
+            "rows_returned" => self.returned = value,
+            _ => {}
         }
     }
 }

@@ -451,7 +451,7 @@ impl Shared {
         let mut tallies = local.shard.lock();
         let tally = tallies.of(place.path);
         tally.add(&times, false);
-        tally.rows = tally.rows.saturating_add(seen.rows);
+        tally.rows = tally.rows.saturating_add(seen.rows());
     }
 
     fn keep_fields(&self, span: &mut SpanState, seen: &mut Seen<'_>) {

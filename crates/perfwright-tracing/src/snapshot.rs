@@ -72,7 +72,7 @@ pub struct PathStats {
     pub max_poll_ns: u64,
     /// How many had an error: an event at ERROR level, a field `error` or `otel.status_code` = `ERROR`.
     pub errors: u64,
-    /// Rows returned and affected, where a database told.
+    /// Rows that queries returned, or where they returned none affected, as far as the library told.
     pub rows: u64,
     /// The distribution of totals.
     pub histogram: Histogram,

@@ -22,7 +22,7 @@ fn sqlx_event(statement: &str, elapsed: u64, rows: u64) {
         target: "sqlx::query",
         summary,
         db.statement = sql,
-        rows_affected = 0_u64,
+        rows_affected = 3_u64,
         rows_returned = rows,
         ?elapsed,
         elapsed_secs = elapsed.as_secs_f64(),
@@ -62,6 +62,7 @@ fn queries_are_leaves_by_template() {
         ),
         (1, 1)
     );
+    assert_eq!(rig.stats("load;DELETE FROM carts").rows, 3);
     // Idle for 1,000, of which the queries explain 905.
     let load = rig.stats("load");
     assert_eq!(
