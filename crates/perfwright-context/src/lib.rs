@@ -20,8 +20,8 @@
 //!
 //! [`WithContext::in_context`] carries a context over a future's polls, [`propagate`] to another thread.
 //!
-//! It will not: follow a task over an `.await` or into a thread by itself, or grow without bound: past [`max_nodes`] every new path is the
-//! node [`NodeId::OTHER`] and counted in [`overflowed`].
+//! It will not: follow a task over an `.await` or into a thread by itself, or grow without bound: past
+//! [`max_nodes`] every new path is the node [`NodeId::OTHER`] and counted in [`overflowed`].
 
 mod carry;
 mod guard;

@@ -11,9 +11,9 @@ const THREADS: usize = 1_000_000;
 
 /// Writes requests in the Chrome trace-event format (JSON), which Perfetto and `chrome://tracing` read.
 ///
-/// Each request is a process, for each has tracks of its own: first its spans, from creation to last exit, where a
-/// span that does not lie within its parent gets another track; then the threads, with what they had entered. Times are
-/// those of the wall clock, less the first request's.
+/// Each request is a process, for each has tracks of its own: first its spans, from creation to last exit,
+/// where a span that does not lie within its parent gets another track; then the threads, with what they had
+/// entered. Times are those of the wall clock, less the first request's.
 ///
 /// # Errors
 /// Those of `out`.
@@ -149,8 +149,8 @@ impl<W: Write> Events<W> {
     }
 }
 
-/// A track for each span, from 1: the parent's if the span lies within the parent and nothing else is there, else one
-/// that is free. On a track, viewers read what lies within as what was called.
+/// A track for each span, from 1: the parent's if the span lies within the parent and nothing else is there,
+/// else one that is free. On a track, viewers read what lies within as what was called.
 fn lanes(spans: &[RequestSpan]) -> Vec<usize> {
     // What is open on each lane when the next span begins: positions, outermost first.
     let mut open: Vec<Vec<usize>> = Vec::new();
@@ -186,7 +186,8 @@ fn lanes(spans: &[RequestSpan]) -> Vec<usize> {
     lanes
 }
 
-/// Sorts the slices of a thread and makes each end with the one that it begins in, where exits came out of order.
+/// Sorts the slices of a thread and makes each end with the one that it begins in, where exits came out of
+/// order.
 fn nest(slices: &mut [(u64, u64, &str)]) {
     slices.sort_by_key(|&(start, end, _)| (start, std::cmp::Reverse(end)));
     let mut open: Vec<u64> = Vec::new();

@@ -57,8 +57,8 @@ mod tsc {
     use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
-    /// How long the counter is compared with the system's clock: reading that one is uncertain by some 50 ns, so
-    /// this leaves 25 ppm.
+    /// How long the counter is compared with the system's clock: reading that one is uncertain by some 50 ns,
+    /// so this leaves 25 ppm.
     const CALIBRATION: Duration = Duration::from_millis(2);
 
     /// Nanoseconds per tick, as a fraction of 2^32, and where the counter stood.

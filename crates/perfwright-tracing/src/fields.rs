@@ -78,7 +78,8 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// The statement of a query event: sqlx leaves it out where its summary (the first four words) is all of it.
+    /// The statement of a query event: sqlx leaves it out where its summary (the first four words) is all of
+    /// it.
     pub(crate) fn query(&self) -> Option<&str> {
         let statement = self
             .statement

@@ -14,10 +14,11 @@ use crate::options::Options;
 use crate::shared::{Parent, Shared};
 use crate::spans::Spans;
 
-/// A layer for `tracing-subscriber` that records spans and sets the thread's context word to the span that is entered.
+/// A layer for `tracing-subscriber` that records spans and sets the thread's context word to the span that is
+/// entered.
 ///
-/// It follows every span that reaches it; `with_filter` limits that without touching other layers. It gives no level
-/// hint and never disables a callsite, so that a library's DEBUG events about queries keep coming.
+/// It follows every span that reaches it; `with_filter` limits that without touching other layers. It gives
+/// no level hint and never disables a callsite, so that a library's DEBUG events about queries keep coming.
 #[derive(Debug)]
 pub struct SpanLayer {
     shared: Arc<Shared>,

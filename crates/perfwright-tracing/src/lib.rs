@@ -1,9 +1,10 @@
-//! A bounded call tree of `tracing` spans: busy and idle time, the slowest requests, labels for CPU and heap samples.
+//! A bounded call tree of `tracing` spans: busy and idle time, the slowest requests, labels for samples.
 //!
-//! You give a service that uses `tracing` one more layer. You get, per path of spans: how many, how long somebody was
-//! in them (busy) and how long nobody was (idle), of that what no child explains, a latency histogram, errors, queries by
-//! template; the slowest requests of each route as whole trees; and, while a thread is in a span, a context word
-//! ([`perfwright_context`]) by which samplers tell whose CPU time and whose memory it is.
+//! You give a service that uses `tracing` one more layer. You get, per path of spans: how many, how long
+//! somebody was in them (busy) and how long nobody was (idle), of that what no child explains, a latency
+//! histogram, errors, queries by template; the slowest requests of each route as whole trees; and, while a
+//! thread is in a span, a context word ([`perfwright_context`]) by which samplers tell whose CPU time and
+//! whose memory it is.
 //!
 //! ```
 //! use perfwright_tracing::{SpanLayer, write_chrome_trace};
@@ -40,41 +41,43 @@
 //!    |..idle..|busy|....idle....|busy...|.....held.....|
 //!    |................total.............|
 //! ```
-//! - **Busy** is how long threads had the span entered; **self** busy of that, how long it was the innermost span of its
-//!   thread. All self busy times add up to the time that threads spent in spans.
-//! - **Idle** is from creation to the last exit, when nobody had it entered: the time that a future waits, to be polled
-//!   or for something. A gap is idle time of this span, whatever other spans its thread is in meanwhile. **Self** idle
-//!   is what of that no open child covers.
+//! - **Busy** is how long threads had the span entered; **self** busy of that, how long it was the innermost
+//!   span of its thread. All self busy times add up to the time that threads spent in spans.
+//! - **Idle** is from creation to the last exit, when nobody had it entered: the time that a future waits, to
+//!   be polled or for something. A gap is idle time of this span, whatever other spans its thread is in
+//!   meanwhile. **Self** idle is what of that no open child covers.
 //! - **Total** ends at the last exit; what follows until the close is **held**.
 //! - An instrumented future is entered once more to be dropped. That is busy, but no poll.
 //!
-//! Queries that sqlx reports are leaves below the span they happen in, by statement without its values. sqlx tells
-//! how long each took, not when it was polled: so they are `total`, and `idle` as far as the span around them was idle
-//! and nothing else explains that. sea-orm's and reqwest-tracing's spans are named by statement, or method and host.
+//! Queries that sqlx reports are leaves below the span they happen in, by statement without its values. sqlx
+//! tells how long each took, not when it was polled: so they are `total`, and `idle` as far as the span
+//! around them was idle and nothing else explains that. sea-orm's and reqwest-tracing's spans are named by
+//! statement, or method and host.
 //!
 //! # Routes and labels
-//! The context of a span is its parent's, with labels that were set inside it ([`label`]), and its own name; that of a
-//! span without a parent is what the thread had, so a `route` that a middleware set. The route of a path is that
-//! label; where there is none, the name of the outermost span. To other threads and tasks a context goes by [`propagate`],
-//! [`WithContext`] or, with the feature `tokio`, `spawn` and `spawn_blocking`. In rayon's pools `propagate` is all that it
-//! takes, around the closure that is spawned; [`with_word`] in one that is called many times.
+//! The context of a span is its parent's, with labels that were set inside it ([`label`]), and its own name;
+//! that of a span without a parent is what the thread had, so a `route` that a middleware set. The route of a
+//! path is that label; where there is none, the name of the outermost span. To other threads and tasks a
+//! context goes by [`propagate`], [`WithContext`] or, with the feature `tokio`, `spawn` and `spawn_blocking`.
+//! In rayon's pools `propagate` is all that it takes, around the closure that is spawned; [`with_word`] in
+//! one that is called many times.
 //!
 //! # What it costs
-//! A span with a field, created, entered, left and closed: 100 to 120 ns on top of the `Registry`'s own 70. A poll: 45 ns.
-//! Of both a third is reading the clock. Known paths take no lock that another thread wants and allocate nothing
-//! but for chosen fields. `benches/spans` has it beside its peers.
+//! A span with a field, created, entered, left and closed: 100 to 120 ns on top of the `Registry`'s own 70. A
+//! poll: 45 ns. Of both a third is reading the clock. Known paths take no lock that another thread wants and
+//! allocate nothing but for chosen fields. `benches/spans` has it beside its peers.
 //!
-//! A subscriber of its own, without the `Registry`, would save that one's 60 ns, and is not there: the bounds are the
-//! same four looks at the clock, and a service with only that subscriber has no log.
+//! A subscriber of its own, without the `Registry`, would save that one's 60 ns, and is not there: the bounds
+//! are the same four looks at the clock, and a service with only that subscriber has no log.
 //!
-//! Memory does not grow with the number of spans. A thread needs 0.2 to 1 KB per path that it closes spans of; open
-//! spans take 256 bytes, at most 65,536 of them; a kept request at most 50 KB, five for each of at most 64 routes, and as
-//! much while it is open, of at most 512 requests.
-//! Everything left out is counted in [`Audit`].
+//! Memory does not grow with the number of spans. A thread needs 0.2 to 1 KB per path that it closes spans
+//! of; open spans take 256 bytes, at most 65,536 of them; a kept request at most 50 KB, five for each of at
+//! most 64 routes, and as much while it is open, of at most 512 requests. Everything left out is counted in
+//! [`Audit`].
 //!
 //! # What it will not do
-//! Follow spans that a global filter disables, tell on-CPU from blocked (samples do), survive a span whose guard is
-//! forgotten with exact times, or keep what is beyond its bounds.
+//! Follow spans that a global filter disables, tell on-CPU from blocked (samples do), survive a span whose
+//! guard is forgotten with exact times, or keep what is beyond its bounds.
 
 mod chrome;
 mod clock;

@@ -60,8 +60,8 @@ thread_local! {
     static LOCALS: RefCell<Vec<Local>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `work` with the thread's state for a layer. `None` where there is none any more (the thread is ending), or
-/// we are in its midst (a `Debug` that traces, an allocator that does).
+/// Calls `work` with the thread's state for a layer. `None` where there is none any more (the thread is
+/// ending), or we are in its midst (a `Debug` that traces, an allocator that does).
 #[inline]
 pub(crate) fn with<T>(shared: &Arc<Shared>, work: impl FnOnce(&mut Local) -> T) -> Option<T> {
     LOCALS
@@ -188,7 +188,8 @@ impl Local {
         place
     }
 
-    /// What the fields of an event's callsite may tell. Callsites are static, so these are as many as the program has.
+    /// What the fields of an event's callsite may tell. Callsites are static, so these are as many as the
+    /// program has.
     #[inline]
     pub(crate) fn event_interest(
         &mut self,

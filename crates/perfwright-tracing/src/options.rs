@@ -83,7 +83,8 @@ impl Options {
         self
     }
 
-    /// The fields of spans and events that kept requests show: at most 1 KiB of a span, and 16 KiB of all below a root.
+    /// The fields of spans and events that kept requests show: at most 1 KiB of a span, and 16 KiB of all
+    /// below a root.
     pub fn fields<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Options {
         self.fields = names.into_iter().map(Into::into).collect();
         self

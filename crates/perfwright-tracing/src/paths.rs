@@ -155,8 +155,8 @@ impl PathTree {
         self.nodes.len() - 1
     }
 
-    /// The place of a span of this name, created in the context `word`, below `parent`: its path, and the node of
-    /// its parent's word.
+    /// The place of a span of this name, created in the context `word`, below `parent`: its path, and the
+    /// node of its parent's word.
     ///
     /// `word` counts if it lies below the parent's node, since then it is the parent's with labels added.
     pub(crate) fn place(

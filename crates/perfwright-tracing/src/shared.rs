@@ -202,8 +202,8 @@ impl Shared {
         place.interest
     }
 
-    /// Tells the parent of a new span that it has a child. The parent, the context that the span is created in, and
-    /// the tree that both belong to.
+    /// Tells the parent of a new span that it has a child. The parent, the context that the span is created
+    /// in, and the tree that both belong to.
     #[inline]
     fn join(
         &self,
@@ -259,11 +259,16 @@ impl Shared {
 
     pub(crate) fn exited(&self, local: &mut Local, id: u64, now: u64) {
         let Some((entered, word)) = local.pop(id, now) else {
-            local.shard.lock().stray_exits += 1;
+            // Of a span that is not followed we saw no enter either.
+            let is_stray = self.table.get(id).is_some();
+            local.shard.lock().stray_exits += u64::from(is_stray);
             return;
         };
-        if let Some(word) = word {
-            perfwright_context::set(word);
+        match word {
+            Some(word) => {
+                perfwright_context::set(word);
+            }
+            None => self.forget_closed(local),
         }
         local.last_exit = Some(entered.slot);
         if entered.again {
@@ -287,9 +292,20 @@ impl Shared {
         span.exit(now, slice.end - slice.start, entered.self_busy);
     }
 
+    /// Leaves spans that were closed while they were entered, as far as the thread is in nothing else.
+    #[cold]
+    fn forget_closed(&self, local: &mut Local) {
+        while let Some(slot) = local.entered.last().map(|last| last.slot) {
+            if self.table.at(slot).is_some() || !local.forget(slot) {
+                return;
+            }
+        }
+    }
+
     /// `local` is missing on a thread that is ending.
     pub(crate) fn closed(&self, local: Option<&mut Local>, id: u64, now: u64) {
-        // A future's drop enters its span and leaves it, and then lets go of it: the last exit was here, just now.
+        // A future's drop enters its span and leaves it, and then lets go of it: the last exit was here, just
+        // now.
         let last_exit = local
             .as_ref()
             .and_then(|local| Some((local.last_exit?, local.thread)));

@@ -49,8 +49,8 @@ pub struct PathStats {
     pub count: u64,
     /// How many are open now.
     pub open: u64,
-    /// How often they were entered. The enter by which an instrumented future is dropped is not counted: one, if not
-    /// the only one, whose exit was the last thing on its thread before the span closed there.
+    /// How often they were entered. The enter by which an instrumented future is dropped is not counted: one,
+    /// if not the only one, whose exit was the last thing on its thread before the span closed there.
     pub polls: u64,
     /// Entered, summed over threads.
     pub busy_ns: u64,
@@ -79,10 +79,11 @@ pub struct PathStats {
 }
 
 impl Snapshot {
-    /// As a profile: sample types `count`, `busy` (the default) and `idle`, the path as the stack, the label `route`.
+    /// As a profile: sample types `count`, `busy` (the default) and `idle`, the path as the stack, the label
+    /// `route`.
     ///
-    /// Values are each path's own (`self_busy_ns`, `self_idle_ns`), so that a tree of stacks adds up. A sample's wall
-    /// time is its busy plus its idle value.
+    /// Values are each path's own (`self_busy_ns`, `self_idle_ns`), so that a tree of stacks adds up. A
+    /// sample's wall time is its busy plus its idle value.
     pub fn profile(&self) -> Profile {
         let mut profile = Profile::new([
             SampleType::new("count", "count"),
@@ -127,7 +128,8 @@ fn location(profile: &mut Profile, name: &SpanName) -> perfwright_model::Locatio
     profile.add_location(Location::default(), &[frame])
 }
 
-/// What the layer saw and what it had to leave out.
+/// What the layer saw and what it had to leave out: of requests and paths since the start, else of the
+/// snapshot's time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Audit {

@@ -14,8 +14,8 @@ use crate::tree::{Fields, RawSlice, Tree};
 ///  created ──enter──> busy ──exit──> idle ──enter──> busy ──exit──> (idle or held) ──close──>
 ///     └── idle until the first enter          a gap that no enter ends is held, not idle ┘
 /// ```
-/// It is busy while at least one thread has it entered. Idle time while a child is open is the child's to explain:
-/// it is `covered`, and the rest is the span's own.
+/// It is busy while at least one thread has it entered. Idle time while a child is open is the child's to
+/// explain: it is `covered`, and the rest is the span's own.
 #[derive(Debug, Default)]
 pub(crate) struct SpanState {
     pub(crate) path: PathId,
@@ -127,8 +127,8 @@ impl SpanState {
         self.children = self.children.saturating_sub(1);
     }
 
-    /// Something that took `elapsed` until now was reported as a whole; returns what of it the span was idle for,
-    /// as far as nothing else explains that.
+    /// Something that took `elapsed` until now was reported as a whole; returns what of it the span was idle
+    /// for, as far as nothing else explains that.
     pub(crate) fn explain(&mut self, elapsed: u64) -> u64 {
         let idle = elapsed.min(self.idle - self.covered);
         self.covered += idle;

@@ -22,8 +22,8 @@ impl Spans {
         self.shared.snapshot(false)
     }
 
-    /// What was recorded since the start or the last `take`; begins anew. Spans that are open now count for whoever
-    /// asks after they close.
+    /// What was recorded since the start or the last `take`; begins anew. Spans that are open now count for
+    /// whoever asks after they close.
     pub fn take(&self) -> Snapshot {
         self.shared.snapshot(true)
     }

@@ -1,12 +1,12 @@
 //! The open spans: a bounded hash table without locks, keyed by span id.
 //!
-//! A `span::Id` is unique only while its span is open, so a slot belongs to an id from creation to close, and whoever
-//! keeps a slot for longer keeps its generation too.
+//! A `span::Id` is unique only while its span is open, so a slot belongs to an id from creation to close, and
+//! whoever keeps a slot for longer keeps its generation too.
 //!
-//! A slot is one of 8 neighbours of either of two homes of its id, and a search looks at all of them: so a removal
-//! leaves no tombstone. The first home keeps the `Registry`'s ids together (an index into the slab of a thread in
-//! the low bits, the thread above, a generation on top), so that few open spans touch little memory; the second
-//! scatters, for when regions of threads overlap.
+//! A slot is one of 8 neighbours of either of two homes of its id, and a search looks at all of them: so a
+//! removal leaves no tombstone. The first home keeps the `Registry`'s ids together (an index into the slab of
+//! a thread in the low bits, the thread above, a generation on top), so that few open spans touch little
+//! memory; the second scatters, for when regions of threads overlap.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -153,8 +153,8 @@ impl Table {
         None
     }
 
-    /// A free slot for an id. One that has it already is left over from a span of which we never saw the close, for
-    /// an id belongs to one open span at a time.
+    /// A free slot for an id. One that has it already is left over from a span of which we never saw the
+    /// close, for an id belongs to one open span at a time.
     #[inline]
     fn claim(&self, id: u64) -> Option<(u32, &Slot)> {
         let near = self.near(id);

@@ -8,7 +8,8 @@ use crate::paths::{PathId, RouteId};
 use crate::span::Times;
 use crate::table::SlotRef;
 
-/// How many trees may be under construction (more than their root) at once: at most 50 KB each at the default size.
+/// How many trees may be under construction (more than their root) at once: at most 50 KB each at the default
+/// size.
 const MAX_TREES: usize = 512;
 
 /// Fields of one span that are kept, in bytes of keys and values.

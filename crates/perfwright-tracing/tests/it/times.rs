@@ -314,6 +314,12 @@ fn a_guard_that_is_forgotten_does_not_keep_the_thread_in_its_span() {
         drop(span);
         info_span!("next").in_scope(|| rig.pass(4));
         assert_eq!(perfwright_context::current(), before);
+        // Also if it is another span's exit that comes next.
+        info_span!("around").in_scope(|| {
+            let span = info_span!(parent: None, "forgotten too");
+            std::mem::forget(span.enter());
+        });
+        assert_eq!(perfwright_context::current(), before);
     });
     assert_eq!(
         rig.times("next"),
