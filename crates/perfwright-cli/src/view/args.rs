@@ -226,7 +226,7 @@ pub struct CompletionsArgs {
 /// The profiles to read, and which part of them.
 #[derive(Debug, Clone, Args)]
 pub struct InputArgs {
-    /// Profiles (pprof or folded stacks); several are merged; - for standard input
+    /// Profiles (pprof, folded, perf script, speedscope, ...); several are merged; - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]

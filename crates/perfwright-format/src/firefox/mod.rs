@@ -19,7 +19,7 @@ mod table;
 mod write;
 
 pub(crate) use read::parse;
-pub use write::write;
+pub use write::{write, write_gzip};
 
 use crate::{Error, Input, Limits, Read};
 

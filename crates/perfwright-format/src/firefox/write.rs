@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
+use flate2::{Compression, write::GzEncoder};
 use perfwright_model::{LocationId, Profile, SampleRef, StackId, keys};
 
 use crate::build::{PID, PROCESS, UNKNOWN, address_name};
@@ -10,6 +11,16 @@ use crate::json::write_text;
 
 /// The time between samples that have none, in milliseconds.
 const INTERVAL_MS: f64 = 1.0;
+
+/// Writes one sample type of a profile, gzipped: the Firefox Profiler unpacks it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_gzip(profile: &Profile, sample_type: usize, writer: impl Write) -> io::Result<()> {
+    let mut gzip = GzEncoder::new(writer, Compression::fast());
+    write(profile, sample_type, &mut gzip)?;
+    gzip.finish()?.flush()
+}
 
 /// Writes one sample type of a profile, for <https://profiler.firefox.com>.
 ///

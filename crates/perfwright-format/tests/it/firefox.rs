@@ -256,6 +256,11 @@ fn what_is_written_reads_back() {
         Some(5)
     );
 
+    let mut packed = Vec::new();
+    firefox::write_gzip(&first, 0, &mut packed).unwrap();
+    let unpacked = read(&packed, &Limits::default()).unwrap();
+    assert_eq!(by_thread(&unpacked.profile, 0), by_thread(&second, 0));
+
     // As CPU time, the other type is not needed.
     let mut written = Vec::new();
     firefox::write(&first, 1, &mut written).unwrap();

@@ -181,7 +181,7 @@ fn broken_files_are_told_with_their_place() {
         (
             events(r#"{"type":"O","frame":0,"at":2},{"type":"C","frame":0,"at":1}"#),
             ErrorKind::Malformed,
-            "an event at 1 after one at 2",
+            "an event that is earlier",
         ),
         (
             events(r#"{"type":"O","frame":0,"at":2},{"type":"C","frame":1,"at":3}"#),
