@@ -4,6 +4,8 @@ mod capture;
 mod own;
 mod pprof;
 mod reply;
+#[cfg(feature = "spans")]
+mod spans;
 mod text;
 mod threads;
 
@@ -54,8 +56,9 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// | `/debug/pprof/cmdline`, `symbol` | as Go's |
 /// | `/debug/perfwright/status` | what the profilers, the captures and the requests come to, as JSON |
 /// | `/debug/perfwright/profile` | like Go's; `frequency_hz=N`, `mode=wall` |
-/// | `/debug/perfwright/flamegraph.svg` | `of=cpu`, `heap` or `allocs`, `seconds=5`, `group_by=route` (feature `flamegraph`) |
-/// | `/debug/perfwright/spans`, `slowest`, `trace.json` | what `perfwright-tracing` recorded (feature `spans`) |
+/// | `/debug/perfwright/flamegraph.svg` | `of=cpu`, `heap`, `allocs`, `busy` or `idle` (of spans), `seconds=5`, `group_by=route` (feature `flamegraph`) |
+/// | `/debug/perfwright/spans`, `spans.pb.gz` | time by route and span path, as JSON and pprof (feature `spans`) |
+/// | `/debug/perfwright/slowest`, `trace.json` | the slowest requests, as JSON and for Perfetto (feature `spans`) |
 /// | `/metrics` | [`Metrics::render`] |
 ///
 /// One CPU capture runs at a time. While it does, another is refused: with 500 under `/debug/pprof` (as Go), 409 under
@@ -75,6 +78,8 @@ pub struct DebugRoutesBuilder {
 struct Shared {
     source: Arc<dyn Source>,
     metrics: Option<Metrics>,
+    #[cfg(feature = "spans")]
+    spans: Option<perfwright_tracing::Spans>,
     max_seconds: u64,
     token: Option<Vec<u8>>,
     captures: Captures,
@@ -88,6 +93,8 @@ impl DebugRoutes {
             shared: Shared {
                 source: Arc::new(source),
                 metrics: None,
+                #[cfg(feature = "spans")]
+                spans: None,
                 max_seconds: MAX_SECONDS,
                 token: None,
                 captures: Captures::default(),
@@ -108,6 +115,14 @@ impl DebugRoutesBuilder {
     /// What to serve under `/metrics`, and to show in the status.
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
         self.shared.metrics = Some(metrics.clone());
+        self
+    }
+
+    /// The recording to serve under `/debug/perfwright/spans`; without it, that of the process's latest
+    /// [`SpanLayer`](perfwright_tracing::SpanLayer).
+    #[cfg(feature = "spans")]
+    pub fn spans(mut self, spans: &perfwright_tracing::Spans) -> Self {
+        self.shared.spans = Some(spans.clone());
         self
     }
 

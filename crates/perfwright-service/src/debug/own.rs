@@ -21,12 +21,21 @@ pub(super) async fn answer(shared: &Arc<Shared>, name: &str, query: &Query<'_>) 
         "profile" => profile(shared, query).await,
         #[cfg(feature = "flamegraph")]
         "flamegraph.svg" => flamegraph(shared, query).await,
-        _ => Err(Reply::error(
-            StatusCode::NOT_FOUND,
-            "there is no such page; see /debug/perfwright/",
-        )),
+        _ => other(shared, name, query).await,
     };
     answered.unwrap_or_else(|reply| reply)
+}
+
+/// Pages of spans, if there are any.
+async fn other(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Result<Reply, Reply> {
+    #[cfg(feature = "spans")]
+    if let Some(answered) = super::spans::answer(shared, name, query).await {
+        return answered;
+    }
+    #[cfg(not(feature = "spans"))]
+    let _ = (shared, name, query);
+    let why = "there is no such page; see /debug/perfwright/";
+    Err(Reply::error(StatusCode::NOT_FOUND, why))
 }
 
 const PAGES: &[(&str, &str)] = &[
@@ -62,7 +71,7 @@ fn index() -> String {
     )
 }
 
-fn refused(error: CaptureError) -> Reply {
+pub(super) fn refused(error: CaptureError) -> Reply {
     match error {
         CaptureError::Busy => Reply::error(
             StatusCode::CONFLICT,
@@ -80,8 +89,9 @@ fn bad(why: impl std::fmt::Display) -> Reply {
 }
 
 async fn status(shared: &Arc<Shared>) -> Result<Reply, Reply> {
-    let source = Arc::clone(&shared.source);
-    let sampled = blocking(move || source.status()).await.map_err(refused)?;
+    let asked = Arc::clone(shared);
+    let looked = blocking(move || (asked.source.status(), spans_status(&asked)));
+    let (sampled, spans) = looked.await.map_err(refused)?;
     Ok(Reply::json(&json!({
         "pid": std::process::id(),
         "perfwright": env!("CARGO_PKG_VERSION"),
@@ -93,8 +103,19 @@ async fn status(shared: &Arc<Shared>) -> Result<Reply, Reply> {
             "max_nodes": perfwright_context::max_nodes(),
             "overflowed": perfwright_context::overflowed(),
         },
+        "spans": spans,
         "requests": shared.metrics.as_ref().map(requests),
     })))
+}
+
+#[cfg(feature = "spans")]
+fn spans_status(shared: &Shared) -> Option<Value> {
+    super::spans::status(shared)
+}
+
+#[cfg(not(feature = "spans"))]
+fn spans_status(_: &Shared) -> Option<Value> {
+    None
 }
 
 fn requests(metrics: &Metrics) -> Value {
@@ -182,26 +203,33 @@ async fn flamegraph(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Re
         "" => None,
         key => Some(key.to_owned()),
     };
-    let which = match query.get("of") {
-        "" | "cpu" => None,
-        "heap" => Some(Snapshot::Heap),
-        "allocs" => Some(Snapshot::Allocs),
-        _ => return Err(bad("of must be cpu, heap or allocs")),
+    let snapshot = async |which: Snapshot| {
+        let room = shared.captures.try_work().ok_or_else(Reply::too_busy)?;
+        let source = Arc::clone(&shared.source);
+        let profile = blocking(move || which.take(&*source))
+            .await
+            .map_err(refused)?;
+        let absent = || CaptureError::Unavailable("draw the heap: it is not sampled".into());
+        Ok::<_, Reply>((profile.ok_or_else(absent).map_err(refused)?, Some(room)))
     };
-    let (profile, _room) = match which {
-        None => {
+    let (profile, _room) = match query.get("of") {
+        "" | "cpu" => {
             let capture = cpu(shared, query, 5).await?;
             (capture.profile, shared.captures.work().await)
         }
-        Some(which) => {
+        "heap" => snapshot(Snapshot::Heap).await?,
+        "allocs" => snapshot(Snapshot::Allocs).await?,
+        #[cfg(feature = "spans")]
+        kind @ ("busy" | "idle") => {
+            options.sample_type = Some(kind.to_owned());
             let room = shared.captures.try_work().ok_or_else(Reply::too_busy)?;
-            let source = Arc::clone(&shared.source);
-            let profile = blocking(move || which.take(&*source))
+            let spans = super::spans::find(shared)?;
+            let profile = blocking(move || spans.snapshot().profile())
                 .await
                 .map_err(refused)?;
-            let absent = || CaptureError::Unavailable("draw the heap: it is not sampled".into());
-            (profile.ok_or_else(absent).map_err(refused)?, Some(room))
+            (profile, Some(room))
         }
+        _ => return Err(bad("of must be cpu, heap or allocs, of spans busy or idle")),
     };
     let drawn = blocking(move || {
         let mut profile = profile;

@@ -94,6 +94,10 @@ impl Reply {
     pub(super) fn json(body: &serde_json::Value) -> Reply {
         let mut text = serde_json::to_string_pretty(body).unwrap_or_default();
         text.push('\n');
+        Reply::json_text(text)
+    }
+
+    pub(super) fn json_text(text: impl Into<Bytes>) -> Reply {
         Reply::new(StatusCode::OK, "application/json", text)
     }
 

@@ -5,6 +5,8 @@ mod listener;
 mod load;
 mod metrics;
 mod routes;
+#[cfg(feature = "spans")]
+mod spans;
 mod support;
 
 #[path = "../../../../xtask/need.rs"]
