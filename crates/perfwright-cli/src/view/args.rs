@@ -11,6 +11,8 @@ use regex::Regex;
 pub enum ViewCommand {
     /// List the functions that cost most.
     Top(TopArgs),
+    /// Look at profiles in the browser.
+    View(ViewArgs),
     /// Draw a flamegraph.
     Flamegraph(FlamegraphArgs),
     /// Compare two profiles, function by function.
@@ -65,6 +67,30 @@ pub struct TopArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+const VIEW_EXAMPLES: &str = "\
+Examples:
+  Look at the last run
+    cargo perfwright view target/perfwright/latest/cpu.pb.gz
+  Two runs, to be compared in the page, as a file to send around
+    cargo perfwright view before/cpu.pb.gz after/cpu.pb.gz -o compare.html
+
+The file holds the viewer and the profiles: it needs neither a network nor this program.";
+
+/// Look at profiles in the browser.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = VIEW_EXAMPLES)]
+pub struct ViewArgs {
+    /// Profiles, in any format that is read; none for the viewer alone; - for standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to write the HTML file [default: in the folder for temporary files]; - for standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write the file, and open no browser
+    #[arg(long)]
+    pub no_open: bool,
 }
 
 const FLAMEGRAPH_EXAMPLES: &str = "\

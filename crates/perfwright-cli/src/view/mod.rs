@@ -9,6 +9,8 @@ mod output;
 mod shell;
 mod symbolize;
 mod top;
+#[expect(clippy::module_inception, reason = "the command is called view")]
+mod view;
 
 use anyhow::Result;
 
@@ -20,6 +22,7 @@ use args::ViewCommand;
 pub(crate) fn run(command: &ViewCommand, context: &Context, terminal: &mut Terminal) -> Result<()> {
     match command {
         ViewCommand::Top(args) => top::run(args, terminal),
+        ViewCommand::View(args) => view::run(args, terminal),
         ViewCommand::Flamegraph(args) => flamegraph::run(args, terminal),
         ViewCommand::Diff(args) => diff::run(args, terminal),
         ViewCommand::Convert(args) => convert::run(args, terminal),
