@@ -5,6 +5,12 @@ mod limits;
 mod queries;
 mod reference;
 mod requests;
+#[cfg(all(
+    feature = "tokio",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod samples;
 mod threads;
 mod times;
 #[cfg(feature = "tokio")]
