@@ -274,6 +274,7 @@ fn main() {
     println!("{outcome:#?}");
     let is_right = outcome.begun == outcome.counted
         && outcome.in_flight == 0
-        && outcome.panics[0] == outcome.panics[1];
+        && outcome.panics[0] == outcome.panics[1]
+        && outcome.answers + outcome.cancelled.iter().sum::<u64>() <= outcome.counted;
     assert!(is_right && outcome.captures > 0, "something was lost");
 }

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::process::Process;
-use super::{Inner, lock};
+use super::{Inner, OwnValue, lock};
 use crate::layer::series::{Figures, GRPC_CODES, Histogram};
 
 /// Everything that one [`Metrics`](crate::Metrics) knows.
@@ -239,7 +239,7 @@ impl Inner {
                 false => MetricType::Gauge,
             };
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for (labels, read) in &metric.values {
+            for OwnValue { labels, read } in &metric.values {
                 let labels = labels.as_slice();
                 let value = read();
                 match metric.is_counter {

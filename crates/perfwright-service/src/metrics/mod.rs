@@ -89,9 +89,15 @@ struct Own {
     name: String,
     help: String,
     is_counter: bool,
-    /// Labels and how to read the value.
-    values: Vec<(Vec<(String, String)>, Arc<dyn Fn() -> f64 + Send + Sync>)>,
+    values: Vec<OwnValue>,
 }
+
+struct OwnValue {
+    labels: Vec<(String, String)>,
+    read: Arc<Read>,
+}
+
+type Read = dyn Fn() -> f64 + Send + Sync;
 
 /// A tokio runtime: its intervals, summed up.
 struct Runtime {
@@ -236,7 +242,7 @@ impl Metrics {
         help: &str,
         labels: &[(&str, &str)],
         is_counter: bool,
-        read: Arc<dyn Fn() -> f64 + Send + Sync>,
+        read: Arc<Read>,
     ) -> Result<(), RegisterError> {
         check_name(name, is_counter)?;
         labels
@@ -256,15 +262,15 @@ impl Metrics {
                 name: name.into(),
                 help: help.replace('\\', "\\\\").replace('\n', "\\n"),
                 is_counter,
-                values: vec![(labels, read)],
+                values: vec![OwnValue { labels, read }],
             });
             return Ok(());
         };
-        if known.is_counter != is_counter || known.values.iter().any(|(known, _)| *known == labels)
+        if known.is_counter != is_counter || known.values.iter().any(|value| value.labels == labels)
         {
             return Err(taken());
         }
-        known.values.push((labels, read));
+        known.values.push(OwnValue { labels, read });
         Ok(())
     }
 }
