@@ -123,7 +123,7 @@ impl CallTree {
             ));
         }
         self.regrown(grow(
-            &CalleesOf(self),
+            &CalleesOf(self) as &dyn Walk,
             SymbolId::ROOT,
             start,
             self.symbols(),
@@ -144,7 +144,7 @@ impl CallTree {
             start.self_value = start.self_value.saturating_add(value);
         }
         self.regrown(grow(
-            &CallersOf(self),
+            &CallersOf(self) as &dyn Walk,
             SymbolId::ROOT,
             start,
             self.symbols(),

@@ -54,8 +54,10 @@ impl Node {
 }
 
 /// The tree of all paths from `start`, in the order that [`CallTree`](crate::CallTree) promises.
-pub(crate) fn grow(
-    walk: &impl Walk,
+///
+/// Called with `&dyn Walk` where the walk is not the hot one: each kind of walk is a copy of all this.
+pub(crate) fn grow<W: Walk + ?Sized>(
+    walk: &W,
     root: SymbolId,
     start: Start,
     symbols: &[Symbol],
@@ -95,7 +97,7 @@ struct Growth {
 
 impl Growth {
     /// Fills `next` with what follows a node's items, and gives what ends at the node.
-    fn advance(&mut self, walk: &impl Walk, node: usize, begin: usize) -> i64 {
+    fn advance<W: Walk + ?Sized>(&mut self, walk: &W, node: usize, begin: usize) -> i64 {
         let symbol = self.nodes[node].symbol;
         let mut self_value = 0_i64;
         for &item in &self.items[begin..] {
@@ -114,7 +116,7 @@ impl Growth {
     }
 
     /// Makes the children of a node from `next`.
-    fn adopt(&mut self, walk: &impl Walk, parent: usize, symbols: &[Symbol]) {
+    fn adopt<W: Walk + ?Sized>(&mut self, walk: &W, parent: usize, symbols: &[Symbol]) {
         self.next.sort_unstable_by_key(|item| walk.symbol(item));
         self.groups.clear();
         let mut begin = 0;

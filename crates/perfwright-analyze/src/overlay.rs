@@ -29,7 +29,12 @@ impl Overlay {
     /// of different length weigh alike; symbols are the same if all that is known of them is.
     pub fn new(baseline: &CallTree, candidate: &CallTree, scales: [f64; 2]) -> Self {
         let pair = Pair::new([baseline, candidate], scales);
-        let nodes = grow(&pair, SymbolId::ROOT, pair.start(), &pair.symbols);
+        let nodes = grow(
+            &pair as &dyn Walk,
+            SymbolId::ROOT,
+            pair.start(),
+            &pair.symbols,
+        );
         let tree = CallTree {
             sample_type: candidate.sample_type.clone(),
             nodes,

@@ -30,7 +30,12 @@ impl CallTree {
             .collect();
         let sieve = Sieve::new(self, sift, matched);
         CallTree {
-            nodes: grow(&sieve, SymbolId::ROOT, sieve.start(), self.symbols()),
+            nodes: grow(
+                &sieve as &dyn Walk,
+                SymbolId::ROOT,
+                sieve.start(),
+                self.symbols(),
+            ),
             sample_type: self.sample_type.clone(),
             symbols: self.symbols.clone(),
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use perfwright_model::{LabelSetId, LabelValue, Profile, SampleType, StackId};
 
-use crate::grow::{below_one_root, grow};
+use crate::grow::{Walk, below_one_root, grow};
 use crate::hash::IdMap;
 use crate::stacks::{StacksDown, StacksUp};
 use crate::symbols::{By, LocationSymbols, Rename, Symbol, SymbolId, SymbolTable};
@@ -253,7 +253,12 @@ impl<'a> TreeBuilder<'a> {
         let root = group.symbol.unwrap_or(SymbolId::ROOT);
         if self.from_leaves {
             let walk = StacksUp::new(self.profile, symbols);
-            grow(&walk, root, walk.start(&group.stacks), table.all())
+            grow(
+                &walk as &dyn Walk,
+                root,
+                walk.start(&group.stacks),
+                table.all(),
+            )
         } else {
             let walk = StacksDown::new(self.profile, symbols, &group.stacks);
             grow(&walk, root, walk.start(), table.all())

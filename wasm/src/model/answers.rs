@@ -419,11 +419,8 @@ impl Session {
             json.number("nodes", progress.nodes as f64);
             let whole = shown.main.flame.tree.total_value().max(1) as f64;
             json.text("percent", &percent(progress.value as f64 / whole));
-            let at = shown
-                .found
-                .hits()
-                .iter()
-                .position(|(_, node)| Some(node.index() as u32) == self.state.node);
+            let mut hits = shown.found.hits().iter();
+            let at = hits.position(|&node| Some(node) == self.state.node);
             json.number("at", at.map_or(f64::NAN, |at| at as f64 + 1.0));
             json.number("hits", shown.found.hits().len() as f64);
         })

@@ -2,7 +2,7 @@
 
 use perfwright_analyze::{CallTree, Sides};
 
-use super::sums::Sums;
+use super::{order::sorted, sums::Sums};
 
 /// A line of a source file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ impl Lines {
     pub(crate) fn new(tree: &CallTree, sides: Option<&[Sides]>) -> Self {
         let sums = Sums::new(tree, sides);
         let symbols = tree.symbols().iter().enumerate().skip(1);
-        let mut lines: Vec<Line> = symbols
+        let lines: Vec<Line> = symbols
             .filter(|(_, symbol)| !symbol.is_label)
             .map(|(index, symbol)| Line {
                 function: symbol.name.clone(),
@@ -31,11 +31,16 @@ impl Lines {
             })
             .filter(|line| line.sides != Sides::default())
             .collect();
-        lines.sort_unstable_by(|a, b| {
-            let key = |line: &Line| (line.function.clone(), line.file.clone(), line.line);
+        let order = sorted(lines.len(), &|a, b| {
+            let key = |at: usize| (&lines[at].function, &lines[at].file, lines[at].line);
             key(a).cmp(&key(b))
         });
-        Self(lines)
+        Self(
+            order
+                .into_iter()
+                .map(|at| lines[at as usize].clone())
+                .collect(),
+        )
     }
 
     /// The lines of one function.
@@ -48,10 +53,9 @@ impl Lines {
 
     /// The lines of a whole file, of whatever functions.
     pub(crate) fn of_file(&self, file: &str) -> Vec<&Line> {
-        let mut lines: Vec<&Line> = (self.0.iter())
-            .filter(|line| line.file.as_deref() == Some(file))
-            .collect();
-        lines.sort_by_key(|line| line.line);
-        lines
+        let of_file = |line: &&Line| line.file.as_deref() == Some(file);
+        let lines: Vec<&Line> = self.0.iter().filter(of_file).collect();
+        let order = sorted(lines.len(), &|a, b| lines[a].line.cmp(&lines[b].line));
+        order.into_iter().map(|at| lines[at as usize]).collect()
     }
 }

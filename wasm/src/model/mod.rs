@@ -7,6 +7,7 @@ mod fit;
 mod flame;
 mod json;
 mod lines;
+mod order;
 mod outline;
 mod search;
 mod session;

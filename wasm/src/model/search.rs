@@ -1,7 +1,8 @@
 //! Search, in slices: whoever calls may do something else between two of them, or give the search up.
 
-use perfwright_analyze::{CallTree, NodeId};
+use perfwright_analyze::CallTree;
 
+use super::order::sort;
 use crate::Pattern;
 
 /// The most hits that are kept to be walked through.
@@ -30,8 +31,8 @@ pub(crate) struct Found {
     inside: Vec<u64>,
     next_node: usize,
     progress: Progress,
-    /// The heaviest outermost matches, the heaviest first when the search is done.
-    hits: Vec<(i64, NodeId)>,
+    /// The heaviest outermost matches, as nodes; the heaviest first when the search is done.
+    hits: Vec<u32>,
 }
 
 impl Found {
@@ -59,7 +60,7 @@ impl Found {
         self.progress
     }
 
-    pub(crate) fn hits(&self) -> &[(i64, NodeId)] {
+    pub(crate) fn hits(&self) -> &[u32] {
         &self.hits
     }
 
@@ -94,16 +95,17 @@ impl Found {
             self.progress.nodes += usize::from(matches);
             if matches && !inside {
                 self.progress.value = self.progress.value.saturating_add(node.total_value);
-                self.hits
-                    .push((node.total_value, NodeId::from_index(index)));
+                self.hits.push(index as u32);
             }
             self.inside[index / 64] |= u64::from(inside || matches) << (index % 64);
         }
         self.next_node = end;
         self.progress.done = end == nodes.len();
         if self.hits.len() > 64 * MAX_HITS || self.progress.done {
-            self.hits
-                .sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            let value = |node: u32| nodes[node as usize].total_value;
+            sort(&mut self.hits, &|a, b| {
+                value(b).cmp(&value(a)).then(a.cmp(&b))
+            });
             self.hits.truncate(MAX_HITS);
         }
         if self.progress.done {

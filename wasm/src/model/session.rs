@@ -451,12 +451,12 @@ impl Session {
     pub fn found_node(&self, step: i32) -> Option<u32> {
         let shown = self.shown.as_ref()?;
         let hits = shown.found.hits();
-        let is_selected = |&(_, node): &(i64, NodeId)| Some(node.index() as u32) == self.state.node;
-        let at = match hits.iter().position(is_selected) {
+        let selected = |&node: &u32| Some(node) == self.state.node;
+        let at = match hits.iter().position(selected) {
             Some(at) => (at as i64 + i64::from(step)).rem_euclid(hits.len() as i64) as usize,
             None => 0,
         };
-        hits.get(at).map(|(_, node)| node.index() as u32)
+        hits.get(at).copied()
     }
 
     /// The symbols that the function table lists, in its order.

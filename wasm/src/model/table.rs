@@ -2,7 +2,7 @@
 
 use perfwright_analyze::Symbol;
 
-use super::{change::Wholes, search::Found, state::Column, sums::Sums};
+use super::{change::Wholes, order::sort, search::Found, state::Column, sums::Sums};
 
 /// The symbols in the order of a column, without those that have no cost.
 pub(crate) fn order(
@@ -19,19 +19,21 @@ pub(crate) fn order(
     };
     let mut rows: Vec<u32> = (1..sums.len() as u32).filter(has_cost).collect();
     let name = |symbol: u32| &*symbols[symbol as usize].name;
-    match column {
-        Column::Name => rows.sort_unstable_by_key(|&symbol| name(symbol)),
-        _ => {
-            let mut keyed: Vec<([f64; 2], u32)> = rows
-                .into_iter()
-                .map(|symbol| (weight(sums, wholes, column, symbol), symbol))
-                .collect();
-            keyed.sort_unstable_by(|(a, a_symbol), (b, b_symbol)| {
-                let by_weight = b[0].total_cmp(&a[0]).then(b[1].total_cmp(&a[1]));
-                by_weight.then_with(|| name(*a_symbol).cmp(name(*b_symbol)))
-            });
-            rows = keyed.into_iter().map(|(_, symbol)| symbol).collect();
-        }
+    let by_name = |a: u32, b: u32| name(a).cmp(name(b));
+    if column == Column::Name {
+        sort(&mut rows, &by_name);
+    } else {
+        let weights: Vec<[f64; 2]> = (0..sums.len() as u32)
+            .map(|symbol| weight(sums, wholes, column, symbol))
+            .collect();
+        sort(&mut rows, &|a, b| {
+            let ([a_first, a_second], [b_first, b_second]) =
+                (weights[a as usize], weights[b as usize]);
+            let by_weight = b_first.total_cmp(&a_first);
+            by_weight
+                .then(b_second.total_cmp(&a_second))
+                .then_with(|| by_name(a, b))
+        });
     }
     if reversed {
         rows.reverse();
