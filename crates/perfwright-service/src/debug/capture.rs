@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use perfwright_model::{Importer, Profile};
+use perfwright_model::Profile;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,10 +14,14 @@ use crate::source::{CaptureError, CpuRequest, RunningCapture};
 /// Profiles that are resolved and written at once; each may take some tens of megabytes for a moment.
 const MAX_WORK: usize = 4;
 
+/// Snapshots that are kept at once for their difference from a later one.
+const MAX_DELTAS: usize = 4;
+
 /// What runs, and what ran.
 pub(super) struct Captures {
     cpu: Arc<Cpu>,
     work: Arc<Semaphore>,
+    deltas: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -33,6 +37,7 @@ impl Default for Captures {
         Captures {
             cpu: Arc::default(),
             work: Arc::new(Semaphore::new(MAX_WORK)),
+            deltas: Arc::new(Semaphore::new(MAX_DELTAS)),
         }
     }
 }
@@ -56,6 +61,11 @@ impl Captures {
     /// The same, waiting for it.
     pub(super) async fn work(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.work).acquire_owned().await.ok()
+    }
+
+    /// Room to keep a snapshot in while time passes; `None` if there is none now.
+    pub(super) fn try_delta(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.deltas).try_acquire_owned().ok()
     }
 
     fn try_cpu(&self) -> Option<Turn> {
@@ -168,29 +178,3 @@ pub(super) fn resolve(profile: &mut Profile) {
 
 #[cfg(not(feature = "symbolize"))]
 pub(super) fn resolve(_: &mut Profile) {}
-
-/// The later profile minus the earlier, samples without a change left out.
-pub(super) fn difference(earlier: &Profile, later: &Profile) -> Profile {
-    let mut sum = Profile::new(later.sample_types().to_vec());
-    for (profile, sign) in [(later, 1), (earlier, -1)] {
-        let mut importer = Importer::new(profile);
-        for sample in profile.samples() {
-            let stack = importer.stack(&mut sum, sample.stack);
-            let labels = importer.labels(&mut sum, sample.labels);
-            let values: Vec<_> = sample.values.iter().map(|value| value * sign).collect();
-            sum.record(stack, labels, &values);
-        }
-    }
-    let mut changed = Profile::new(later.sample_types().to_vec());
-    changed.meta = later.meta.clone();
-    let mut importer = Importer::new(&sum);
-    for sample in sum
-        .samples()
-        .filter(|sample| sample.values.iter().any(|&value| value != 0))
-    {
-        let stack = importer.stack(&mut changed, sample.stack);
-        let labels = importer.labels(&mut changed, sample.labels);
-        changed.push_sample(stack, labels, sample.values);
-    }
-    changed
-}

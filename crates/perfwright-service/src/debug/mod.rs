@@ -226,8 +226,18 @@ impl Shared {
             ("/perfwright", _) => Reply::redirect("perfwright/"),
             ("/metrics", Some(metrics)) => {
                 let accept = parts.headers.get(http::header::ACCEPT);
-                let accept = accept.and_then(|accept| accept.to_str().ok());
-                Reply::metrics(metrics.render(accept))
+                let accept = accept
+                    .and_then(|accept| accept.to_str().ok())
+                    .map(str::to_owned);
+                // The user's gauges may take their time.
+                let metrics = metrics.clone();
+                match capture::blocking(move || metrics.render(accept.as_deref())).await {
+                    Ok(exposition) => Reply::metrics(exposition),
+                    Err(error) => Reply::error(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        format_args!("failed to {error}"),
+                    ),
+                }
             }
             _ => Reply::error(
                 StatusCode::NOT_FOUND,

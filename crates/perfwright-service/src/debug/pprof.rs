@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use perfwright_model::{Mapping, Profile, SampleType};
 
-use super::capture::{self, blocking, difference, encode};
+use super::capture::{self, blocking, encode};
 use super::reply::Reply;
 use super::{Query, Shared, text, threads};
 use crate::source::{CaptureError, CpuRequest, Source};
@@ -163,61 +163,63 @@ async fn profile(shared: &Arc<Shared>, query: &Query<'_>) -> Reply {
 
 async fn snapshot(shared: &Arc<Shared>, which: Snapshot, query: &Query<'_>) -> Reply {
     let debug = query.number("debug").unwrap_or(0);
-    let delta = match query.get("seconds") {
-        "" => None,
+    match query.get("seconds") {
+        "" => {
+            let Some(_room) = shared.captures.try_work() else {
+                return Reply::too_busy();
+            };
+            let source = Arc::clone(&shared.source);
+            let made = blocking(move || {
+                let mut profile = which.take(&*source)?;
+                Some(match debug {
+                    0 => Reply::file(which.name(), encode(profile)),
+                    _ => Reply::text(which.text(&mut profile, debug)),
+                })
+            });
+            made_or_not(which, made.await)
+        }
         text => match delta_seconds(shared, text, debug) {
-            Ok(seconds) => Some(seconds),
-            Err(why) => return Reply::go_error(StatusCode::BAD_REQUEST, why),
+            Ok(seconds) => delta(shared, which, Duration::from_secs(seconds)).await,
+            Err(why) => Reply::go_error(StatusCode::BAD_REQUEST, why),
         },
-    };
-    let Some(room) = shared.captures.try_work() else {
+    }
+}
+
+/// What changes in a time.
+async fn delta(shared: &Arc<Shared>, which: Snapshot, length: Duration) -> Reply {
+    let Some(_kept) = shared.captures.try_delta() else {
         return Reply::too_busy();
     };
     let source = Arc::clone(&shared.source);
-    let first = match delta {
-        None => None,
-        Some(seconds) => {
-            let source = Arc::clone(&source);
-            let first = blocking(move || which.take(&*source)).await;
-            let Ok(Some(first)) = first else {
-                return unavailable(which);
-            };
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            Some(first)
-        }
+    let first = match blocking(move || which.take(&*source)).await {
+        Ok(Some(first)) => first,
+        other => return made_or_not(which, other.map(|_| None)),
     };
+    tokio::time::sleep(length).await;
+    let _room = shared.captures.work().await;
+    let source = Arc::clone(&shared.source);
     let made = blocking(move || {
-        let mut profile = which.take(&*source)?;
-        if debug != 0 {
-            return Some(Made::Text(which.text(&mut profile, debug)));
-        }
-        let profile = match &first {
-            Some(first) => between(first, &profile),
-            None => profile,
-        };
-        Some(Made::Profile(encode(profile)))
+        let changed = between(&first, &which.take(&*source)?)?;
+        Some(Reply::file(
+            &format!("{}-delta", which.name()),
+            encode(changed),
+        ))
     });
-    let made = made.await;
-    drop(room);
+    made_or_not(which, made.await)
+}
+
+fn made_or_not(which: Snapshot, made: Result<Option<Reply>, CaptureError>) -> Reply {
     match made {
-        Ok(Some(Made::Text(text))) => Reply::text(text),
-        Ok(Some(Made::Profile(bytes))) if delta.is_some() => {
-            Reply::file(&format!("{}-delta", which.name()), bytes)
-        }
-        Ok(Some(Made::Profile(bytes))) => Reply::file(which.name(), bytes),
+        Ok(Some(reply)) => reply,
         Ok(None) => unavailable(which),
         Err(error) => Reply::go_error(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }
 
-enum Made {
-    Text(String),
-    Profile(Vec<u8>),
-}
-
-/// What changed from one snapshot to a later one: it spans the time between them.
-fn between(first: &Profile, second: &Profile) -> Profile {
-    let mut delta = difference(first, second);
+/// What changed from one snapshot to a later one: it spans the time between them. `None` if they are of different
+/// things.
+fn between(first: &Profile, second: &Profile) -> Option<Profile> {
+    let mut delta = second.since(first).ok()?;
     let end = |profile: &Profile| {
         let meta = &profile.meta;
         Some(meta.time_nanos? + meta.duration_nanos.unwrap_or(0))
@@ -225,7 +227,7 @@ fn between(first: &Profile, second: &Profile) -> Profile {
     let (begin, end) = (end(first), end(second));
     delta.meta.time_nanos = begin;
     delta.meta.duration_nanos = begin.zip(end).map(|(begin, end)| end - begin);
-    delta
+    Some(delta)
 }
 
 fn delta_seconds(shared: &Shared, text: &str, debug: i64) -> Result<u64, &'static str> {

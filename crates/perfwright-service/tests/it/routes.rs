@@ -780,3 +780,35 @@ fn burn_until(stop: &std::sync::atomic::AtomicBool) {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_deltas_are_bounded_and_in_nobodys_way() {
+    let routes = heap_routes();
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let routes = routes.clone();
+            tokio::spawn(async move { ask(&routes, get("/debug/pprof/heap?seconds=200")).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // While they wait, others are served.
+    for path in ["/debug/pprof/heap", "/debug/pprof/profile?seconds=1"] {
+        assert_eq!(
+            ask(&routes, get(path)).await.status,
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+    let mut counts = std::collections::BTreeMap::new();
+    for task in tasks {
+        let answer = task.await.unwrap();
+        *counts.entry(answer.status.as_u16()).or_insert(0) += 1;
+        if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+            assert_eq!(answer.header("retry-after"), "5");
+        }
+    }
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [(200, 4), (503, 96)]
+    );
+}
