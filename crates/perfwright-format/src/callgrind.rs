@@ -193,6 +193,9 @@ impl<'l> Parser<'l> {
                 let file = self.called_file.take().unwrap_or_else(|| self.file.clone());
                 self.called = Some(self.function_of(value, &file, place)?);
             }
+            // Where a jump goes: not followed, but it may give a name its number.
+            "jfi" => drop(self.files.resolve(value, place)?),
+            "jfn" => drop(self.functions.resolve(value, place)?),
             "calls" => self.is_call = true,
             "jump" | "jcnd" => self.is_jump = true,
             // Object files, and what may come yet.

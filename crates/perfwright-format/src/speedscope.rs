@@ -476,8 +476,11 @@ pub fn write(profile: &Profile, writer: impl Write) -> io::Result<()> {
     }
     write!(out, ",\"profiles\":[")?;
     let mut comma = "";
-    for samples in order.chunk_by(|&a, &b| thread(&profile.sample(a)) == thread(&profile.sample(b)))
-    {
+    let same_thread =
+        |a: &usize, b: &usize| thread(&profile.sample(*a)) == thread(&profile.sample(*b));
+    // Without samples the sample types are written all the same: a file without a profile is none.
+    let nothing = order.is_empty().then_some(order.as_slice());
+    for samples in order.chunk_by(same_thread).chain(nothing) {
         let thread = samples
             .first()
             .and_then(|&index| thread(&profile.sample(index)));

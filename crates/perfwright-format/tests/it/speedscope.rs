@@ -124,6 +124,16 @@ fn times_and_inlined_frames_survive_writing() {
 }
 
 #[test]
+fn a_profile_without_samples_is_written_as_such() {
+    let first = Profile::new([perfwright_model::SampleType::new("cpu", "nanoseconds")]);
+    let mut written = Vec::new();
+    speedscope::write(&first, &mut written).unwrap();
+    let second = parse(std::str::from_utf8(&written).unwrap());
+    assert_eq!(second.sample_types(), first.sample_types());
+    assert_eq!(second.sample_count(), 0);
+}
+
+#[test]
 fn broken_files_are_told_with_their_place() {
     let profiles = |text: &str| format!(r#"{{{FRAMES},"profiles":[{text}]}}"#);
     let events = |text: &str| {

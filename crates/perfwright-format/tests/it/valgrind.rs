@@ -113,8 +113,12 @@ fn=(1) main
 cfn=(2) func1
 calls=1 50
 16 400 4
-cfi=(2) file2.c
-cfn=(3) func2
+jfi=(2) file2.c
+jfn=(3) func2
+jcnd=1/2 20
+16
+cfi=(2)
+cfn=(3)
 calls=3 20
 +0 400
 
@@ -234,7 +238,7 @@ fn broken_callgrind_files_are_told_with_their_line() {
             "totals: 820 6",
             "what",
             ErrorKind::Malformed,
-            31,
+            35,
             "neither a cost",
         ),
     ];
