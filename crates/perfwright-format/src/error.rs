@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Unknown,
     /// A known format that is not read; the text names it.
     Unsupported,
-    /// The gzip layer is broken.
+    /// The gzip or zstd layer is broken.
     Compression,
     /// The input ends in the middle of something.
     Truncated,
@@ -46,7 +46,7 @@ pub enum Place {
     Byte {
         /// How many bytes come before.
         offset: u64,
-        /// The offset counts what came out of the gzip layer, not the bytes of the file.
+        /// The offset counts what came out of the gzip or zstd layer, not the bytes of the file.
         decompressed: bool,
     },
     /// A line, 1-based.
@@ -128,7 +128,7 @@ impl Error {
     }
 
     pub(crate) fn of_decompressed(mut self) -> Self {
-        // Errors of the gzip layer itself count the file's bytes.
+        // Errors of that layer itself count the file's bytes.
         if self.kind != ErrorKind::Compression {
             self.place = self.place.of_decompressed();
         }

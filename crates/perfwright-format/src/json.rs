@@ -2,7 +2,7 @@
 //!
 //! A reader here walks along the bytes and takes what it wants: an error then has its byte, whether the text is no
 //! JSON or an index points nowhere, no value that is skipped costs memory, and the code stays small for wasm.
-//! The formats' tests compare it to serde_json.
+//! A test compares it to serde_json.
 
 use std::borrow::Cow;
 
@@ -549,5 +549,96 @@ mod tests {
                 .unwrap();
             assert_eq!(sum, 3.0, "{text}");
         }
+    }
+
+    /// A value in one notation, read here; keys in order, the last of equal ones; -0 is 0.
+    fn ours(json: &mut Json<'_>) -> Result<String, Error> {
+        use std::collections::BTreeMap;
+        Ok(match json.kind()? {
+            Kind::Object => {
+                let mut fields = BTreeMap::new();
+                json.fields(&mut |json, key| {
+                    let value = ours(json)?;
+                    fields.insert(key.to_owned(), value);
+                    Ok(())
+                })?;
+                format!("{fields:?}")
+            }
+            Kind::Array => {
+                let mut items = Vec::new();
+                json.items(&mut |json, _| ours(json).map(|item| items.push(item)))?;
+                format!("{items:?}")
+            }
+            Kind::Text => format!("{:?}", json.text()?),
+            Kind::Number => format!("{:.10e}", json.number()? + 0.0),
+            Kind::Bool => json.bool()?.to_string(),
+            Kind::Null => json.null().map(|_| "null".to_owned())?,
+        })
+    }
+
+    /// The same, read by serde_json.
+    fn theirs(value: &serde_json::Value) -> String {
+        use serde_json::Value;
+        match value {
+            Value::Object(fields) => {
+                let fields: std::collections::BTreeMap<_, _> = fields
+                    .iter()
+                    .map(|(key, value)| (key, theirs(value)))
+                    .collect();
+                format!("{fields:?}")
+            }
+            Value::Array(items) => format!("{:?}", items.iter().map(theirs).collect::<Vec<_>>()),
+            Value::String(text) => format!("{text:?}"),
+            Value::Number(number) => format!("{:.10e}", number.as_f64().unwrap() + 0.0),
+            Value::Bool(value) => value.to_string(),
+            Value::Null => "null".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_serde_json_reads_is_read_the_same() {
+        let seed = r#" {"a":[1,-2.5e3,0.125,1e-7,12345678901234567890,true,false,null,[],{}],"\u00e4\n":"x\"\\y",
+            "nested":{"deep":[[[{"b":"\ud83d\ude00"}]],"last"]},"":-0} "#;
+        let pieces = [
+            "1", "-", ".5", "e9", "\"", "\\", ",", ":", "[", "]", "{", "}", "null", "\\u0041", " ",
+            "\n",
+        ];
+        let mut state = 0x5eed_u64;
+        let mut random = |bound: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % bound
+        };
+        let mut accepted = 0;
+        for round in 0..30_000 {
+            let mut text = seed.to_owned();
+            for _ in 0..round.min(1 + random(3)) {
+                let starts: Vec<_> = text.char_indices().map(|(at, _)| at).collect();
+                let at = starts[random(starts.len())];
+                match random(3) {
+                    0 => drop(text.remove(at)),
+                    1 => text.insert_str(at, pieces[random(pieces.len())]),
+                    _ => {
+                        text.remove(at);
+                        text.insert_str(at, pieces[random(pieces.len())]);
+                    }
+                }
+            }
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
+                // What is lenient here must still end.
+                let _ = json(&text).skip();
+                continue;
+            };
+            accepted += 1;
+            let mut json = json(&text);
+            let read = ours(&mut json).unwrap_or_else(|error| panic!("{text}: {error}"));
+            json.finish().unwrap();
+            assert_eq!(read, theirs(&value), "{text}");
+            let mut json = Json::new(text.as_bytes(), "test");
+            json.skip().unwrap();
+            json.finish().unwrap();
+        }
+        assert!(accepted > 3_000, "only {accepted} of 30000 were JSON");
     }
 }

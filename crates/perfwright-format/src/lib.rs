@@ -1,8 +1,20 @@
-//! Bytes to profiles and back: pprof and folded stacks.
+//! Bytes to profiles and back, in the formats of many profilers.
 //!
-//! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked) and returns the
-//! [`Profile`] with [`Warning`]s about what could not be kept. [`pprof`] and
-//! [`folded`] hold one format each, to be called directly when the format is known, and to write.
+//! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked, with the feature `zstd` that
+//! too) and returns the [`Profile`] with [`Warning`]s about what could not be kept. Each format has a module, to be
+//! called directly when the format is known, and to write.
+//!
+//! | module | what writes it | read | written |
+//! |---|---|---|---|
+//! | [`pprof`] | Perfwright, Go, pprof-rs, Pyroscope, … | yes | yes |
+//! | [`folded`] | inferno, FlameGraph, bpftrace, … | yes | yes |
+//! | [`speedscope`] | speedscope, py-spy, rbspy, … | yes | yes |
+//! | [`firefox`] | the Firefox Profiler, samply, Firefox (Gecko) | yes | yes |
+//! | [`perf`] | `perf script` | yes | |
+//! | [`v8`] | Chrome's and Node's `.cpuprofile`, `.heapprofile` | yes | |
+//! | [`chrome`] | Chrome's performance panel, trace events | yes | |
+//! | [`dhat`] | Valgrind's DHAT, the crate `dhat` | yes | |
+//! | [`callgrind`] | Valgrind's callgrind, Xdebug | yes | |
 //!
 //! What it will not do: open files, resolve symbols, apply `drop_frames`, or read more than [`Limits`]
 //! allow. Input is hostile until proven otherwise: a broken file gives an [`Error`] with the byte or line

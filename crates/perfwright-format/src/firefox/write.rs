@@ -15,7 +15,7 @@ const INTERVAL_MS: f64 = 1.0;
 /// Writes one sample type of a profile, gzipped: the Firefox Profiler unpacks it.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_gzip(profile: &Profile, sample_type: usize, writer: impl Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(writer, Compression::fast());
     write(profile, sample_type, &mut gzip)?;

@@ -88,7 +88,7 @@ impl<'a> Decoder<'a> {
     ) -> Result<(), Error> {
         let mut fields = Fields::new(self.bytes, 0);
         while let Some(field) = fields.next()? {
-            if field.number == number.into() {
+            if field.number == u64::from(number) {
                 decode(self, field.message()?, field.offset)?;
             }
         }
@@ -447,7 +447,7 @@ impl<'a> StringTable<'a> {
         let mut strings: Vec<(&[u8], usize)> = Vec::new();
         let mut fields = Fields::new(bytes, 0);
         while let Some(field) = fields.next()? {
-            if field.number != top::STRING_TABLE.into() {
+            if field.number != u64::from(top::STRING_TABLE) {
                 continue;
             }
             check_count("strings", strings.len(), limits.strings, field.offset)?;
