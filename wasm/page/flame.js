@@ -1,7 +1,7 @@
 // The flame views: the canvas's size, zoom and scroll, mouse, touch and keys. What is drawn, the core draws.
 
 const ROW_HEIGHT = 20;
-const SANDWICH_GAP = 2;
+const SANDWICH_GAP = 0;
 
 const flame = {
   zoom: [0, 1],
@@ -49,12 +49,13 @@ const flame = {
     if (app.view() !== "sandwich") {
       return [{ pane: 0, top: 0, height, up: this.isUp(), scroll: this.scroll[0] }];
     }
-    const [, callers, callees] = this.rows.map(rows => rows * ROW_HEIGHT);
+    // The function itself is there once: its callers begin with the second row.
+    const callers = (this.rows[1] - 1) * ROW_HEIGHT, callees = this.rows[2] * ROW_HEIGHT;
     const half = (height - SANDWICH_GAP) / 2;
-    const above = Math.max(Math.min(callers, height - SANDWICH_GAP - Math.min(callees, half)), ROW_HEIGHT);
+    const above = Math.max(Math.min(callers, height - SANDWICH_GAP - Math.min(callees, half)), 0);
     const below = height - above - SANDWICH_GAP;
     return [
-      { pane: 1, top: 0, height: above, up: true, scroll: this.scroll[1] },
+      { pane: 1, top: 0, height: above, up: true, scroll: this.scroll[1] + ROW_HEIGHT },
       { pane: 2, top: above + SANDWICH_GAP, height: below, up: false, scroll: this.scroll[2] },
     ];
   },
@@ -91,7 +92,7 @@ const flame = {
     start = Math.min(Math.max(start, 0), 1 - span);
     this.zoom = [start, start + span];
     for (const { pane, height } of this.layout()) {
-      const most = Math.max(0, this.rows[pane] * ROW_HEIGHT - height);
+      const most = Math.max(0, (this.rows[pane] - (pane === 1)) * ROW_HEIGHT - height);
       if (this.rows[pane]) this.scroll[pane] = Math.min(Math.max(this.scroll[pane], 0), most);
     }
   },
@@ -309,7 +310,12 @@ const flame = {
     }
     if (!directions[event.key] || app.view() === "sandwich" || app.view() === "time") return;
     event.preventDefault();
-    const next = await app.client.call("neighbour", node, directions[event.key]);
+    // One after the other, however fast they come.
+    this.steps = (this.steps ?? Promise.resolve()).then(() => this.step(directions[event.key]));
+  },
+
+  async step(direction) {
+    const next = await app.client.call("neighbour", app.scene.selectedNode ?? 0, direction);
     if (next === null) return;
     const found = await app.client.call("node", 0, next);
     await app.select({ ...found, pane: 0 });

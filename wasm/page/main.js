@@ -66,6 +66,7 @@ const app = {
 
   show() {
     const { scene, params } = this, view = this.view();
+    hideTip();
     toolbar.show(scene, params);
     const nothing = !scene.profiles.length || scene.problem || scene.empty;
     const flames = ["flame", "icicle", "time", "sandwich"].includes(view);
@@ -87,9 +88,16 @@ const app = {
       flame.show(view === "sandwich" ? [0, 1] : zoom);
       flame.mirror();
     }
-    if (shown.rows) rows.show();
+    if (shown.rows) rows.show().then(() => this.keepFocus());
     if (shown.lines) showSource();
     if (shown.values) showLabels();
+    this.keepFocus();
+  },
+
+  // Keys go to the view when what had them is gone.
+  keepFocus() {
+    const focused = document.activeElement;
+    if (!focused || focused === document.body || focused.closest("[hidden]")) this.focusView();
   },
 
   showNothing() {
@@ -260,7 +268,9 @@ function setUpInput() {
     if (files.length) app.open([...files]);
     else if (text) app.open([{ name: "pasted", source: new Blob([text]) }]);
   });
-  addEventListener("keydown", event => app.key(event));
+  // A ring around the flame view is for those who came by the keyboard.
+  addEventListener("keydown", event => { document.documentElement.dataset.keys = ""; app.key(event); });
+  addEventListener("pointerdown", () => { delete document.documentElement.dataset.keys; }, true);
   addEventListener("popstate", () => app.apply(new URLSearchParams(location.hash.slice(1)), "quiet"));
   addEventListener("hashchange", () => {
     const params = new URLSearchParams(location.hash.slice(1));

@@ -24,10 +24,12 @@ const rows = {
       : await app.client.call("tablePosition");
     if (typeof at === "number") {
       this.at = at;
+      // What is not drawn yet has no height to scroll in.
+      await this.draw();
       const top = at * TABLE_ROW, box = $("rows");
       if (top < box.scrollTop || top > box.scrollTop + box.clientHeight - 3 * TABLE_ROW) box.scrollTop = top - box.clientHeight / 2;
     }
-    this.draw();
+    await this.draw();
   },
 
   head() {

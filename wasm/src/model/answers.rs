@@ -114,6 +114,7 @@ impl Session {
         let whole = shown.sums.of(0).total_values;
         for (name, values) in [("self", sides.self_values), ("total", sides.total_values)] {
             json.within(name, |json| {
+                json.number("value", values[1] as f64);
                 json.text("text", &quantity(values[1], unit));
                 let share = |side: usize| values[side] as f64 / whole[side].max(1) as f64;
                 json.number("share", share(1));

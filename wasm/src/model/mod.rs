@@ -19,5 +19,5 @@ mod table;
 pub use flame::{Boxes, Flame, Window};
 pub use search::Progress;
 pub use session::{Pane, Session};
-pub use state::{Column, Normalize, State, View};
+pub use state::{Column, Normalize, State, Unit, View};
 pub use steps::{Pattern, Step, StepKind};

@@ -62,6 +62,8 @@ pub(super) struct Picture {
     pub(super) sides: Option<Vec<Sides>>,
     /// By symbol, which symbol of the main tree it is. Empty: its own.
     main_symbols: Vec<Option<SymbolId>>,
+    /// What the root stands for, if not for everything.
+    root: Option<SymbolId>,
 }
 
 /// What was computed for a state; the rest follows when it is asked for.
@@ -100,7 +102,7 @@ impl Session {
             .samples()
             .any(|sample| sample.time_nanos.is_some());
         self.profiles.push(Opened {
-            name: name.to_owned(),
+            name: self.free_name(name),
             format: read.format.to_string(),
             warnings: read.warnings.iter().map(ToString::to_string).collect(),
             is_timed,
@@ -108,6 +110,19 @@ impl Session {
             profile: read.profile,
         });
         Ok(self.profiles.len() - 1)
+    }
+
+    /// The name, with a number behind it if another profile has it.
+    fn free_name(&self, name: &str) -> String {
+        let is_free = |name: &str| self.profiles.iter().all(|opened| opened.name != name);
+        let mut free = name.to_owned();
+        for number in 2.. {
+            if is_free(&free) {
+                break;
+            }
+            free = format!("{name} ({number})");
+        }
+        free
     }
 
     /// What is shown.
@@ -502,6 +517,7 @@ impl Picture {
             flame,
             sides,
             main_symbols: Vec::new(),
+            root: None,
         }
     }
 
@@ -517,6 +533,7 @@ impl Picture {
             flame,
             sides,
             main_symbols,
+            root: None,
         }
     }
 
@@ -584,9 +601,11 @@ impl Shown {
                 color::of_change(&wholes.total_change(&sides[placed.node.index()]), dark)
             }
             _ => {
-                let symbol = picture
-                    .main_symbol(placed.node)
-                    .map_or(0, |symbol| symbol.index());
+                let symbol = match placed.node {
+                    NodeId::ROOT => picture.root,
+                    node => picture.main_symbol(node),
+                };
+                let symbol = symbol.map_or(0, |symbol| symbol.index());
                 self.palette.of(symbol)
             }
         }
@@ -607,6 +626,14 @@ impl Shown {
 
     /// The callers and the callees of a function.
     fn around(&self, symbol: SymbolId) -> [Picture; 2] {
+        let mut pictures = self.related(symbol);
+        for picture in &mut pictures {
+            picture.root = Some(symbol);
+        }
+        pictures
+    }
+
+    fn related(&self, symbol: SymbolId) -> [Picture; 2] {
         let tree = &self.main.flame.tree;
         let (Some(parts), Some(wholes)) = (&self.parts, &self.wholes) else {
             let picture = |tree| Picture::main(Flame::new(tree), None);

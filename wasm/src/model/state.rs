@@ -85,11 +85,15 @@ impl Column {
 
 /// What frames are grouped under.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Unit {
+pub enum Unit {
+    /// The function's name.
     #[default]
     Function,
+    /// The source file.
     File,
+    /// The Rust crate.
     Crate,
+    /// The mapped file: the executable, its libraries.
     Mapping,
 }
 
@@ -116,7 +120,8 @@ pub struct State {
     pub sample_type: String,
     /// The view.
     pub view: View,
-    pub(crate) unit: Unit,
+    /// What frames are grouped under.
+    pub unit: Unit,
     /// The label whose values stand between the root and the calls; empty: none.
     pub group_by: String,
     /// Names in full: instances of a generic function are functions of their own.
