@@ -20,7 +20,7 @@ pub struct Request {
     pub total_ns: u64,
     /// The spans; the first is the root, and a parent comes before its children.
     pub spans: Vec<RequestSpan>,
-    /// How many spans and polls were left out because the tree was too large.
+    /// How many spans and polls were left out because the tree was too large, or too many were under construction.
     pub cut: u64,
 }
 

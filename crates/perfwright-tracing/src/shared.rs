@@ -334,8 +334,9 @@ impl Shared {
             if span.parent.is_none() {
                 let below = tree.as_ref().and_then(|tree| tree.route());
                 let route = below.filter(|_| !span.is_labelled).unwrap_or(span.route);
+                let missed = span.missed;
                 self.slowest
-                    .offer(route, times.total(), tree.as_deref(), record);
+                    .offer(route, times.total(), tree.as_deref(), missed, record);
                 return (None, tree);
             }
             if let Some(tree) = tree {
@@ -482,6 +483,7 @@ impl Shared {
     fn tree<'a>(&self, local: &mut Local, span: &'a mut SpanState) -> Option<&'a Arc<Tree>> {
         if span.tree.is_none() && span.parent.is_none() && self.slowest.is_on() {
             span.tree = local.take_tree(self);
+            span.missed += u64::from(span.tree.is_none());
         }
         span.tree.as_ref()
     }

@@ -37,6 +37,8 @@ pub(crate) struct SpanState {
     /// The first poll; later ones are in the tree.
     pub(crate) first: RawSlice,
     pub(crate) tree: Option<Arc<Tree>>,
+    /// Spans and polls of a root for which there was no tree, because too many were under construction.
+    pub(crate) missed: u64,
     pub(crate) fields: Option<Box<Fields>>,
     idle: u64,
     covered: u64,
@@ -82,7 +84,7 @@ impl SpanState {
         (self.idle, self.covered, self.gap, self.gap_covered) = (0, 0, 0, 0);
         (self.active, self.children, self.error) = (0, 0, false);
         self.first = RawSlice::default();
-        (self.tree, self.fields) = (None, None);
+        (self.tree, self.missed, self.fields) = (None, 0, None);
     }
 
     /// It was only created.

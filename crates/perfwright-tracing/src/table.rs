@@ -3,10 +3,11 @@
 //! A `span::Id` is unique only while its span is open, so a slot belongs to an id from creation to close, and
 //! whoever keeps a slot for longer keeps its generation too.
 //!
-//! A slot is one of 8 neighbours of either of two homes of its id, and a search looks at all of them: so a
-//! removal leaves no tombstone. The first home keeps the `Registry`'s ids together (an index into the slab of
-//! a thread in the low bits, the thread above, a generation on top), so that few open spans touch little
-//! memory; the second scatters, for when regions of threads overlap.
+//! A slot is one of 8 neighbours of its id's home or one of 32 places all over the table, and a search looks at all
+//! of them: so a removal leaves no tombstone. The home keeps the `Registry`'s ids together (an index into the slab of
+//! a thread in the low bits, the thread above, a generation on top), so that few open spans touch little memory. The
+//! others are for when the regions of threads overlap: each is free independently of the rest, so that all are taken
+//! in a table that is half full only once in 10^9 times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,6 +17,7 @@ use crate::span::SpanState;
 /// Slots are allocated in blocks of this many, as they are needed.
 const BLOCK: usize = 64;
 const NEIGHBOURS: usize = 8;
+const SCATTERED: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -140,17 +142,10 @@ impl Table {
 
     #[cold]
     fn search(&self, id: u64) -> Option<(u32, &Slot)> {
-        for home in [self.near(id), self.far(id)] {
-            for step in 0..NEIGHBOURS {
-                let index = (home + step) & self.mask;
-                if let Some(slot) = self.slot(index)
-                    && slot.id.load(Ordering::Acquire) == id
-                {
-                    return Some((index as u32, slot));
-                }
-            }
-        }
-        None
+        self.places(id).find_map(|index| {
+            let slot = self.slot(index)?;
+            (slot.id.load(Ordering::Acquire) == id).then_some((index as u32, slot))
+        })
     }
 
     /// A free slot for an id. One that has it already is left over from a span of which we never saw the
@@ -166,18 +161,24 @@ impl Table {
 
     #[cold]
     fn claim_elsewhere(&self, id: u64) -> Option<(u32, &Slot)> {
-        for home in [self.near(id), self.far(id)] {
-            for step in 0..NEIGHBOURS {
-                let index = (home + step) & self.mask;
-                let block = self.blocks.get(index / BLOCK)?;
-                let block = block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect());
-                let slot = &block[index % BLOCK];
-                if slot.claim(id) {
-                    return Some((index as u32, slot));
-                }
-            }
-        }
-        None
+        self.places(id).find_map(|index| {
+            let block = self.blocks.get(index / BLOCK)?;
+            let block = block.get_or_init(|| (0..BLOCK).map(|_| Slot::default()).collect());
+            let slot = &block[index % BLOCK];
+            slot.claim(id).then_some((index as u32, slot))
+        })
+    }
+
+    /// Where a span of this id may be.
+    fn places(&self, id: u64) -> impl Iterator<Item = usize> {
+        let (near, mask) = (self.near(id), self.mask);
+        // Murmur3's finalizer: every bit of the id counts in every bit.
+        let hash = (id ^ (id >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        // Windows of the hash: no progression, which could stay within one long run of taken slots.
+        let scattered = move |n: u32| hash.rotate_left(2 * n) as usize & mask;
+        let neighbours = (0..NEIGHBOURS).map(move |step| (near + step) & mask);
+        neighbours.chain((0..SCATTERED).map(scattered))
     }
 
     #[inline]
@@ -185,10 +186,6 @@ impl Table {
         // sharded-slab: 38 bits of address, then 13 of the thread.
         let thread = (id >> 38) & 0x1fff;
         id.wrapping_add(thread.wrapping_mul(0x9e37_79b1) >> 4) as usize & self.mask
-    }
-
-    fn far(&self, id: u64) -> usize {
-        (id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & self.mask
     }
 
     #[inline]
@@ -213,5 +210,34 @@ impl Slot {
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Tenant> {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids as the `Registry` gives them: runs of indices, of several threads.
+    #[test]
+    fn regions_that_overlap_find_room_until_the_table_is_half_full() {
+        let table = Table::new(1 << 12);
+        let ids: Vec<u64> = (0..4_u64)
+            .flat_map(|thread| (1..=512).map(move |index| thread << 38 | index))
+            .collect();
+        for &id in &ids {
+            assert!(table.open(id, |_| {}).is_some(), "no room for {id:#x}");
+        }
+        assert!(ids.iter().all(|&id| table.get(id).is_some()));
+        for &id in &ids {
+            assert!(table.close(id, |_, _| ()).is_some());
+            assert!(table.get(id).is_none());
+        }
+    }
+
+    #[test]
+    fn a_table_without_room_says_so() {
+        let table = Table::new(BLOCK);
+        let opened = (1..=1_000).filter(|&id| table.open(id, |_| {}).is_some());
+        assert_eq!(opened.count(), BLOCK);
     }
 }

@@ -282,6 +282,7 @@ impl Slowest {
         route: RouteId,
         total: u64,
         tree: Option<&Tree>,
+        missed: u64,
         root: impl FnOnce() -> Record,
     ) {
         if !self.is_on() {
@@ -289,7 +290,7 @@ impl Slowest {
         }
         match self.thresholds.get(route.0 as usize) {
             Some(threshold) if total >= threshold.load(Ordering::Relaxed) => {
-                self.keep(route, threshold, tree, root());
+                self.keep(route, threshold, tree, missed, root());
             }
             Some(_) => {}
             None => {
@@ -299,7 +300,14 @@ impl Slowest {
     }
 
     #[cold]
-    fn keep(&self, route: RouteId, threshold: &AtomicU64, tree: Option<&Tree>, root: Record) {
+    fn keep(
+        &self,
+        route: RouteId,
+        threshold: &AtomicU64,
+        tree: Option<&Tree>,
+        missed: u64,
+        root: Record,
+    ) {
         let (records, slices, cut) = match tree {
             Some(tree) => {
                 let buffers = tree.lock();
@@ -311,6 +319,7 @@ impl Slowest {
             }
             None => Default::default(),
         };
+        let cut = cut + missed;
         self.cut.fetch_add(cut, Ordering::Relaxed);
         let kept = Kept {
             route,

@@ -131,9 +131,13 @@ fn wandering_tasks_add_up() {
         ),
         (0, 0, 0)
     );
+    // More are open at once than trees may be under construction.
     let whole = spans
         .slowest()
         .into_iter()
-        .all(|request| request.spans.len() == 2);
-    assert!(whole, "each request has its child");
+        .all(|request| request.spans.len() == 2 || request.cut > 0);
+    assert!(
+        whole,
+        "each request has its child, or says that it lacks it"
+    );
 }
