@@ -139,8 +139,8 @@ impl<B: Body> Body for ResponseBody<B> {
         };
         let frame = {
             let _entered = tracked.enter();
-            let inner = this.inner.as_mut();
-            ready!(this.span.in_scope(|| inner.poll_frame(context)))
+            let _in_span = this.span.enter();
+            ready!(this.inner.as_mut().poll_frame(context))
         };
         match &frame {
             Some(Ok(frame)) => {

@@ -46,7 +46,8 @@ where
         let polled = match this.tracked {
             Some(tracked) => {
                 let _entered = tracked.enter();
-                this.span.in_scope(|| this.inner.poll(context))
+                let _in_span = this.span.enter();
+                this.inner.poll(context)
             }
             // Polled after the end: what the service's future does then is its affair.
             None => this.inner.poll(context),

@@ -187,8 +187,11 @@ where
         // The very service that was polled ready: nothing is kept of it in the future, so none has to be cloned.
         let entered = tracked.enter();
         let span = RequestSpan::open(&head, route);
-        let request = request.map(|body| RequestBody::new(body, entered.series()));
-        let inner = span.in_scope(|| self.inner.call(request));
+        let inner = {
+            let _in_span = span.enter();
+            let counted = |body| RequestBody::new(body, entered.series());
+            self.inner.call(request.map(counted))
+        };
         drop(entered);
         ResponseFuture::new(inner, tracked, span)
     }

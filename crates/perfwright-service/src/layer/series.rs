@@ -5,7 +5,8 @@
 //!    └── a table that only grows, to `max_routes`; beyond: `(other)`
 //! ```
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -287,7 +288,8 @@ impl Requests {
             other: RouteEntry::new(OTHER),
             clock: Clock::new(),
             bounds: Bounds::new(nanos),
-            shards: cores.next_power_of_two().min(16),
+            // One for each thread that a runtime usually has, and one for all further threads.
+            shards: cores.min(16) + 1,
         }
     }
 
@@ -373,22 +375,28 @@ impl Requests {
     }
 }
 
-/// Templates are the program's own, so nobody makes them collide on purpose: multiply and fold, 8 bytes a step.
+/// Of the length, the first, the middle and the last 8 bytes: templates that agree in them are found by comparing, and
+/// nobody makes a program's own templates collide on purpose.
 fn hash(name: &str) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut state = name.len() as u64;
-    let mut chunks = name.as_bytes().chunks_exact(8);
-    let mut mix = |word: u64| {
-        let product = u128::from(state ^ word).wrapping_mul(u128::from(K) << 1 | 1);
-        state = (product as u64) ^ ((product >> 64) as u64);
+    let bytes = name.as_bytes();
+    let word = |at: usize| {
+        let found = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+        found.map_or(0, u64::from_le_bytes)
     };
-    for chunk in &mut chunks {
-        mix(u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
-    }
-    let mut rest = [0; 8];
-    rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-    mix(u64::from_le_bytes(rest));
-    state ^ (state >> 32)
+    let (first, middle, last) = match bytes.len() {
+        8.. => (word(0), word(bytes.len() / 2 - 4), word(bytes.len() - 8)),
+        _ => (
+            bytes
+                .iter()
+                .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+            0,
+            0,
+        ),
+    };
+    let mixed = first ^ middle.rotate_left(21) ^ last.rotate_left(42) ^ bytes.len() as u64;
+    let product = u128::from(mixed) * u128::from(K);
+    (product as u64) ^ ((product >> 64) as u64)
 }
 
 impl RouteEntry {
@@ -428,42 +436,47 @@ impl RouteEntry {
 impl Series {
     #[inline]
     pub(crate) fn began(&self) {
-        add(&self.shard().began, 1);
+        let (place, shard) = self.shard();
+        place.add(&shard.began, 1);
     }
 
     #[inline]
     pub(crate) fn head(&self, fate: Fate, nanos: u64) {
-        self.timings(fate).head.record(&self.bounds, nanos);
+        let (place, timings) = self.timings(fate);
+        timings.head.record(place, &self.bounds, nanos);
     }
 
     /// The response's body ended, after what [`Series::head`] said.
     #[inline]
     pub(crate) fn ended(&self, fate: Fate, end: End, nanos: u64) {
-        let shard = self.shard();
+        let (place, shard) = self.shard();
         match end {
             End::Whole => {}
-            End::Cancelled => add(&shard.body_cancelled, 1),
-            End::Failed => add(&shard.body_failed, 1),
-            End::Panicked => add(&shard.body_panicked, 1),
+            End::Cancelled => place.add(&shard.body_cancelled, 1),
+            End::Failed => place.add(&shard.body_failed, 1),
+            End::Panicked => place.add(&shard.body_panicked, 1),
         }
-        self.timings(fate).end.record(&self.bounds, nanos);
+        let (place, timings) = self.timings(fate);
+        timings.end.record(place, &self.bounds, nanos);
     }
 
     /// There was no response.
     pub(crate) fn ended_early(&self, fate: Fate, nanos: u64) {
-        let timings = self.timings(fate);
-        timings.head.record(&self.bounds, nanos);
-        timings.end.record(&self.bounds, nanos);
+        let (place, timings) = self.timings(fate);
+        timings.head.record(place, &self.bounds, nanos);
+        timings.end.record(place, &self.bounds, nanos);
     }
 
     #[inline]
     pub(crate) fn received(&self, bytes: u64) {
-        add(&self.shard().request_bytes, bytes);
+        let (place, shard) = self.shard();
+        place.add(&shard.request_bytes, bytes);
     }
 
     #[inline]
     pub(crate) fn sent(&self, bytes: u64) {
-        add(&self.shard().response_bytes, bytes);
+        let (place, shard) = self.shard();
+        place.add(&shard.response_bytes, bytes);
     }
 
     pub(crate) fn grpc_status(&self, code: &[u8]) {
@@ -471,7 +484,8 @@ impl Series {
             .ok()
             .and_then(|code| code.parse().ok());
         let last = GRPC_CODES.len() - 1;
-        add(&self.shard().grpc[code.unwrap_or(last).min(last)], 1);
+        let (place, shard) = self.shard();
+        place.add(&shard.grpc[code.unwrap_or(last).min(last)], 1);
     }
 
     pub(crate) fn read(&self) -> Figures {
@@ -518,28 +532,30 @@ impl Series {
     }
 
     #[inline]
-    fn shard(&self) -> &Shard {
-        &self.shards[shard_number() & (self.shards.len() - 1)]
+    fn shard(&self) -> (Place, &Shard) {
+        let place = Place::of(self.shards.len());
+        (place, &self.shards[place.shard])
     }
 
     #[inline]
-    fn timings(&self, fate: Fate) -> &Timings {
+    fn timings(&self, fate: Fate) -> (Place, &Timings) {
         let shards = self.fates[fate.index()].get_or_init(|| {
             let shards = self.shards.iter();
             shards.map(|_| Timings::default()).collect()
         });
-        &shards[shard_number() & (shards.len() - 1)]
+        let place = Place::of(shards.len());
+        (place, &shards[place.shard])
     }
 }
 
 impl Buckets {
     #[inline]
-    fn record(&self, bounds: &Bounds, nanos: u64) {
+    fn record(&self, place: Place, bounds: &Bounds, nanos: u64) {
         // There are at most as many bounds as counts, less one.
         if let Some(count) = self.counts.get(bounds.bucket(nanos)) {
-            add(count, 1);
+            place.add(count, 1);
         }
-        add(&self.sum_nanos, nanos);
+        place.add(&self.sum_nanos, nanos);
     }
 }
 
@@ -582,24 +598,85 @@ impl Histogram {
     }
 }
 
-#[inline]
-fn add(to: &AtomicU64, value: u64) {
-    to.fetch_add(value, Relaxed);
+/// Where the calling thread counts.
+#[derive(Clone, Copy)]
+struct Place {
+    shard: usize,
+    /// No other thread writes there.
+    is_own: bool,
 }
 
-/// Threads take shards in turn.
-#[inline]
-fn shard_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
-    }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, Relaxed) & (usize::MAX >> 1));
+impl Place {
+    /// Of so many shards: one of its own, or the last, which threads without one share.
+    #[inline]
+    fn of(shards: usize) -> Place {
+        let shared = shards - 1;
+        // While a thread ends it has no number any more.
+        match NUMBER.try_with(Number::get) {
+            Ok(number) if number < shared => Place {
+                shard: number,
+                is_own: true,
+            },
+            _ => Place {
+                shard: shared,
+                is_own: false,
+            },
         }
-        mine.get()
-    })
+    }
+
+    /// Locked instructions take five times as long, so they are left to those who need them.
+    #[inline]
+    fn add(self, to: &AtomicU64, value: u64) {
+        match self.is_own {
+            true => to.store(to.load(Relaxed).wrapping_add(value), Relaxed),
+            false => {
+                to.fetch_add(value, Relaxed);
+            }
+        }
+    }
+}
+
+/// A number that one thread has at a time; small, for it goes to the next when the thread ends.
+struct Number(Cell<usize>);
+
+const UNKNOWN: usize = usize::MAX;
+
+thread_local! {
+    static NUMBER: Number = const { Number(Cell::new(UNKNOWN)) };
+}
+
+/// Numbers of threads that ended, and the first that no thread has had. Handing one over under the lock makes what its
+/// last owner counted visible to the next.
+static NUMBERS: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+
+impl Number {
+    #[inline]
+    fn get(&self) -> usize {
+        match self.0.get() {
+            UNKNOWN => self.rent(),
+            number => number,
+        }
+    }
+
+    #[cold]
+    fn rent(&self) -> usize {
+        let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = numbers.0.pop().unwrap_or_else(|| {
+            numbers.1 += 1;
+            numbers.1 - 1
+        });
+        self.0.set(number);
+        number
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        if self.0.get() != UNKNOWN {
+            let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.0.push(self.0.get());
+        }
+    }
 }
 
 #[cfg(test)]

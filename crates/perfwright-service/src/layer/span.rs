@@ -46,17 +46,19 @@ impl RequestSpan {
         RequestSpan(self.0.take())
     }
 
+    /// It is the current span until what comes back is dropped.
     #[inline]
-    pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(span) => span.in_scope(work),
-            None => work(),
-        }
+    pub(super) fn enter(&self) -> Option<tracing::span::Entered<'_>> {
+        self.0.as_deref().map(tracing::Span::enter)
     }
 }
 
 #[cfg(not(feature = "spans"))]
 pub(super) struct RequestSpan;
+
+/// There is no span to be in.
+#[cfg(not(feature = "spans"))]
+pub(super) enum Entered {}
 
 #[cfg(not(feature = "spans"))]
 impl RequestSpan {
@@ -76,8 +78,8 @@ impl RequestSpan {
     }
 
     #[inline]
-    pub(super) fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
-        work()
+    pub(super) fn enter(&self) -> Option<Entered> {
+        None
     }
 }
 
