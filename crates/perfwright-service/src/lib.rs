@@ -63,9 +63,8 @@
 //! | `axum` | no | routes from axum's `MatchedPath` |
 //! | `flamegraph` | no | `/debug/perfwright/flamegraph.svg` |
 //! | `spans` | no | a `tracing` span for each request, and what `perfwright-tracing` recorded |
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
-mod clock;
 mod debug;
 mod layer;
 mod listener;

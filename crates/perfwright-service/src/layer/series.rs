@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use perfwright_clock::Clock;
 use perfwright_context::{NodeId, Word};
 use perfwright_model::keys;
-
-use crate::clock::Clock;
 
 /// The route of requests that no route matches.
 pub(crate) const UNMATCHED: &str = "unmatched";
@@ -286,7 +285,7 @@ impl Requests {
             overflowed: AtomicU64::new(0),
             unmatched: RouteEntry::new(UNMATCHED),
             other: RouteEntry::new(OTHER),
-            clock: Clock::new(),
+            clock: Clock::fastest(),
             bounds: Bounds::new(nanos),
             // One for each thread that a runtime usually has, and one for all further threads.
             shards: cores.min(16) + 1,
