@@ -94,7 +94,13 @@ fn promtool(refreshed: &mut bool) -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     run(Command::new("apt-get")
-        .args(["-q", "-o", "APT::Sandbox::User=root", "download", "prometheus"])
+        .args([
+            "-q",
+            "-o",
+            "APT::Sandbox::User=root",
+            "download",
+            "prometheus",
+        ])
         .current_dir(folder.path()))?;
     unpack(
         &downloaded(folder.path())?,
