@@ -204,6 +204,13 @@ impl Browser {
             if key == "Enter" && kind == "keyDown" {
                 event["text"] = json!("\r");
             }
+            // The browser's own keys go by their old numbers.
+            if let Some(number) = [("Enter", 13), ("Escape", 27), ("Tab", 9)]
+                .iter()
+                .find(|(name, _)| *name == key)
+            {
+                event["windowsVirtualKeyCode"] = json!(number.1);
+            }
             self.send("Input.dispatchKeyEvent", event);
         }
     }

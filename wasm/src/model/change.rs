@@ -41,6 +41,15 @@ impl Wholes {
         }
     }
 
+    /// Makes these the totals: what a filter left.
+    pub(crate) fn reduce(&mut self, totals: [i64; 2]) {
+        for (side, total) in totals.into_iter().enumerate() {
+            let left = total as f64 / self.totals[side].max(1) as f64;
+            self.samples[side] = self.samples[side].map(|samples| samples * left);
+            self.totals[side] = total;
+        }
+    }
+
     /// The same factors, large enough for whole numbers to hold the result.
     pub(crate) fn scales(&self) -> [f64; 2] {
         let factors = self.factors();

@@ -202,12 +202,13 @@ impl Session {
             return Err(String::new());
         };
         let full = RefCell::new(HashMap::new());
-        let (positions, wholes) = self.positions(state)?;
+        let (positions, mut wholes) = self.positions(state)?;
         let tree = |side: usize| self.side_tree(state, side, positions[side], unit(state), &full);
-        let (tree, sides, parts) = match &wholes {
+        let (tree, sides, parts) = match &mut wholes {
             None => (tree(1), None, None),
             Some(wholes) => {
                 let parts = [tree(0), tree(1)];
+                wholes.reduce([0, 1].map(|side: usize| parts[side].total_value()));
                 let overlay = Overlay::new(&parts[0], &parts[1], wholes.scales());
                 (overlay.tree, Some(overlay.sides), Some(parts))
             }

@@ -95,7 +95,8 @@ pub struct Step {
 }
 
 /// Which names are meant: `=name` that one, else a regular expression that is found anywhere; text that is
-/// none is found as it is. Without capitals in it, capitals do not matter.
+/// none is found as it is. Without capitals (of ASCII) in it, capitals
+/// do not matter.
 #[derive(Clone, Debug)]
 pub enum Pattern {
     /// The whole name.
@@ -117,7 +118,7 @@ impl Pattern {
         if let Some(name) = text.strip_prefix('=') {
             return Self::Exact(name.to_owned());
         }
-        let folded = !text.chars().any(char::is_uppercase);
+        let folded = !text.contains(|c: char| c.is_ascii_uppercase());
         let plain = || Self::Text {
             text: text.to_owned(),
             folded,
@@ -148,9 +149,6 @@ impl Pattern {
 
 /// Whether `name` has `text`, which is in lower case, with any capitals.
 fn contains_folded(name: &str, text: &str) -> bool {
-    if !text.is_ascii() {
-        return name.to_lowercase().contains(text);
-    }
     let (name, text) = (name.as_bytes(), text.as_bytes());
     let Some(&first) = text.first() else {
         return true;
@@ -265,6 +263,7 @@ mod tests {
             ("a(", "fa(b)", true),
             ("", "anything", true),
             ("groß", "GROßer", true),
+            ("ö", "Ö", false),
         ] {
             let found = Pattern::new(pattern).matches(name);
             assert_eq!(found, expected, "{pattern} in {name}");
