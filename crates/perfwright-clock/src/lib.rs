@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn all_tell_the_same_time() {
         let before = Clock::fastest().nanos();
-        let elsewhere = std::thread::spawn(|| Clock::fastest().nanos()).join().unwrap();
+        let elsewhere = std::thread::spawn(|| Clock::fastest().nanos())
+            .join()
+            .unwrap();
         let after = Clock::fastest().nanos();
         // Counters of two CPUs may be a little apart.
         let slack = 1_000_000;
