@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use perfwright_model::{
     Frame, Function, FunctionId, Label, LabelSetId, Location, LocationId, Mapping, MappingId,
-    Profile, SampleType, StackId,
+    Profile, SampleType, StackId, StringId,
 };
 
 use crate::{Error, Limits, Place, limits::too_many};
@@ -59,10 +59,23 @@ impl<'a> Builder<'a> {
         start_line: Option<NonZeroU32>,
         place: Place,
     ) -> Result<FunctionId, Error> {
-        let name = self
-            .profile
-            .intern(if name.is_empty() { UNKNOWN } else { name });
+        let name = self.profile.intern(name);
         let filename = self.profile.intern(file);
+        self.function_of(name, filename, start_line, place)
+    }
+
+    /// The same by the ids of the texts, which may be long and used often.
+    pub(crate) fn function_of(
+        &mut self,
+        name: StringId,
+        filename: StringId,
+        start_line: Option<NonZeroU32>,
+        place: Place,
+    ) -> Result<FunctionId, Error> {
+        let name = match name {
+            StringId::EMPTY => self.profile.intern(UNKNOWN),
+            name => name,
+        };
         let id = self.profile.add_function(Function {
             filename,
             start_line,

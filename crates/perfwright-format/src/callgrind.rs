@@ -99,29 +99,42 @@ fn sample_type(event: &str) -> SampleType {
     }
 }
 
-/// Names that were given a number at their first use: `(12) main`, then `(12)`.
+/// Names that were given a number at their first use: `(12) main`, then `(12)`. Each text has one id, so that a long
+/// one that is used often costs its length once.
 #[derive(Default)]
-struct Names(HashMap<u64, String>);
+struct Names {
+    numbers: HashMap<u64, usize>,
+    ids: HashMap<String, usize>,
+    texts: Vec<String>,
+}
 
 impl Names {
-    fn resolve(&mut self, text: &str, place: Place) -> Result<String, Error> {
+    fn resolve(&mut self, text: &str, place: Place) -> Result<usize, Error> {
         let text = text.trim();
-        let Some((number, name)) = text.strip_prefix('(').and_then(|text| text.split_once(')'))
+        let numbered = text.strip_prefix('(').and_then(|text| text.split_once(')'));
+        let Some((number, name)) =
+            numbered.and_then(|(number, name)| Some((number.parse().ok()?, name.trim())))
         else {
-            return Ok(text.to_owned());
+            return Ok(self.id(text));
         };
-        let Ok(number) = number.parse() else {
-            return Ok(text.to_owned());
-        };
-        let name = name.trim();
         if !name.is_empty() {
-            self.0.insert(number, name.to_owned());
-            return Ok(name.to_owned());
+            let id = self.id(name);
+            self.numbers.insert(number, id);
+            return Ok(id);
         }
-        self.0.get(&number).cloned().ok_or_else(|| {
+        self.numbers.get(&number).copied().ok_or_else(|| {
             let message = format!("the name ({number}) is used before it is given");
             Error::new(ErrorKind::Dangling, SUBJECT, place, message)
         })
+    }
+
+    fn id(&mut self, text: &str) -> usize {
+        if let Some(&id) = self.ids.get(text) {
+            return id;
+        }
+        self.texts.push(text.to_owned());
+        self.ids.insert(text.to_owned(), self.texts.len() - 1);
+        self.texts.len() - 1
     }
 }
 
@@ -132,9 +145,11 @@ struct Parser<'l> {
     positions: usize,
     files: Names,
     functions: Names,
-    file: String,
+    /// The nodes of the graph by file and name.
+    nodes: HashMap<(usize, usize), usize>,
+    file: usize,
     function: Option<usize>,
-    called_file: Option<String>,
+    called_file: Option<usize>,
     called: Option<usize>,
     /// The next costs are those of a call.
     is_call: bool,
@@ -147,13 +162,16 @@ struct Parser<'l> {
 
 impl<'l> Parser<'l> {
     fn new(builder: Builder<'l>, width: usize) -> Self {
+        let mut files = Names::default();
+        let file = files.id("");
         Self {
             builder,
             width,
             positions: 1,
-            files: Names::default(),
+            files,
             functions: Names::default(),
-            file: String::new(),
+            nodes: HashMap::new(),
+            file,
             function: None,
             called_file: None,
             called: None,
@@ -181,17 +199,16 @@ impl<'l> Parser<'l> {
         match key.trim_end() {
             "fl" | "fi" | "fe" => self.file = self.files.resolve(value, place)?,
             "fn" => {
-                let file = self.file.clone();
-                self.function = Some(self.function_of(value, &file, place)?);
+                self.function = Some(self.function_of(value, self.file, place)?);
                 (self.called, self.called_file, self.is_call) = (None, None, false);
             }
             "cfi" | "cfl" => {
-                self.called_file =
-                    Some(self.files.resolve(value, place)?).filter(|file| !file.is_empty())
+                self.called_file = Some(self.files.resolve(value, place)?)
+                    .filter(|&file| !self.files.texts[file].is_empty())
             }
             "cfn" => {
-                let file = self.called_file.take().unwrap_or_else(|| self.file.clone());
-                self.called = Some(self.function_of(value, &file, place)?);
+                let file = self.called_file.take().unwrap_or(self.file);
+                self.called = Some(self.function_of(value, file, place)?);
             }
             // Where a jump goes: not followed, but it may give a name its number.
             "jfi" => drop(self.files.resolve(value, place)?),
@@ -216,11 +233,21 @@ impl<'l> Parser<'l> {
         Ok(())
     }
 
-    fn function_of(&mut self, text: &str, file: &str, place: Place) -> Result<usize, Error> {
+    fn function_of(&mut self, text: &str, file: usize, place: Place) -> Result<usize, Error> {
         let name = self.functions.resolve(text, place)?;
-        let file = if file == "???" { "" } else { file };
-        let function = self.builder.function(&name, file, None, place)?;
-        Ok(self.graph.node(function))
+        if let Some(&known) = self.nodes.get(&(file, name)) {
+            return Ok(known);
+        }
+        let file_text = match self.files.texts[file].as_str() {
+            "???" => "",
+            file => file,
+        };
+        let function =
+            self.builder
+                .function(&self.functions.texts[name], file_text, None, place)?;
+        let node = self.graph.node(function);
+        self.nodes.insert((file, name), node);
+        Ok(node)
     }
 
     fn costs(&mut self, line: &str, place: Place) -> Result<(), Error> {

@@ -58,6 +58,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
         threads: HashMap::new(),
         names: HashMap::new(),
         profiles: Vec::new(),
+        profile_ids: HashMap::new(),
         events: Vec::new(),
     };
     let mut events = events;
@@ -118,8 +119,10 @@ struct Reader<'l> {
     threads: HashMap<Ids, String>,
     /// Of processes.
     names: HashMap<i64, String>,
-    /// V8's profiles: process and id, thread, profile.
-    profiles: Vec<((i64, String), Ids, CpuProfile)>,
+    /// V8's profiles, each with its thread.
+    profiles: Vec<(Ids, CpuProfile)>,
+    /// Which they are, by process and id.
+    profile_ids: HashMap<(i64, String), usize>,
     events: Vec<Event>,
 }
 
@@ -252,7 +255,7 @@ impl Reader<'_> {
             fields.id
         };
         let key = (fields.ids.0, id);
-        let known = self.profiles.iter().position(|(other, ..)| *other == key);
+        let known = self.profile_ids.get(&key).copied();
         let index = known.unwrap_or(self.profiles.len());
         if known.is_none() {
             self.builder.check(
@@ -261,9 +264,10 @@ impl Reader<'_> {
                 "CPU profiles",
                 place,
             )?;
-            self.profiles.push((key, fields.ids, CpuProfile::default()));
+            self.profile_ids.insert(key, index);
+            self.profiles.push((fields.ids, CpuProfile::default()));
         }
-        let (_, ids, profile) = &mut self.profiles[index];
+        let (ids, profile) = &mut self.profiles[index];
         // The event that begins a profile stands in its thread, the chunks in the profiler's.
         if fields.name == "Profile" {
             *ids = fields.ids;
@@ -287,9 +291,9 @@ impl Reader<'_> {
         let profiles = std::mem::take(&mut self.profiles);
         let origin = profiles
             .iter()
-            .filter_map(|(_, _, profile)| profile.start)
+            .filter_map(|(_, profile)| profile.start)
             .reduce(f64::min);
-        for (_, ids, profile) in profiles {
+        for (ids, profile) in profiles {
             let labels = self.labels(ids, Place::Whole)?;
             profile.finish(&mut self.builder, labels, origin, Some(&mut self.warnings))?;
         }

@@ -317,25 +317,41 @@ fn json_kind(text: &str) -> Option<Result<Format, &'static str>> {
     if !text.starts_with(['{', '[']) {
         return None;
     }
-    // A key anywhere near the start names the format, whatever the order of keys is.
-    let kinds = [
-        ("speedscope.app/file-format-schema", Ok(Format::Speedscope)),
-        ("\"traceEvents\"", Ok(Format::ChromeTrace)),
-        ("\"dhatFileVersion\"", Ok(Format::Dhat)),
-        ("\"preprocessedProfileVersion\"", Ok(Format::Firefox)),
-        ("\"stackTable\"", Ok(Format::Firefox)),
-        ("\"gcpoison\"", Ok(Format::Firefox)),
-        ("\"breakpadId\"", Ok(Format::Firefox)),
-        ("\"stackwalk\"", Ok(Format::Firefox)),
-        ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
-        ("\"ph\"", Ok(Format::ChromeTrace)),
-        ("\"selfSize\"", Ok(Format::HeapProfile)),
-        ("\"callFrame\"", Ok(Format::CpuProfile)),
-        ("\"hitCount\"", Ok(Format::CpuProfile)),
-    ];
-    let kind = kinds.into_iter().find(|(key, _)| text.contains(key));
-    kind.map(|(_, kind)| kind)
+    // A key anywhere near the start names the format, whatever the order of keys is. Of those that stand at the top
+    // of their files the first counts, for names of functions can hold any text.
+    let first = HEADS
+        .iter()
+        .filter_map(|(key, kind)| Some((text.find(key)?, *kind)));
+    let first = first.min_by_key(|(at, _)| *at).map(|(_, kind)| kind);
+    let inner = || {
+        INNER
+            .iter()
+            .find(|(key, _)| text.contains(key))
+            .map(|(_, kind)| *kind)
+    };
+    first.or_else(inner)
 }
+
+/// Keys at the top of their files.
+const HEADS: &[(&str, Result<Format, &str>)] = &[
+    ("speedscope.app/file-format-schema", Ok(Format::Speedscope)),
+    ("\"traceEvents\"", Ok(Format::ChromeTrace)),
+    ("\"dhatFileVersion\"", Ok(Format::Dhat)),
+    ("\"preprocessedProfileVersion\"", Ok(Format::Firefox)),
+    ("\"gcpoison\"", Ok(Format::Firefox)),
+    ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
+];
+
+/// Keys further inside, the surer ones first.
+const INNER: &[(&str, Result<Format, &str>)] = &[
+    ("\"stackTable\"", Ok(Format::Firefox)),
+    ("\"breakpadId\"", Ok(Format::Firefox)),
+    ("\"stackwalk\"", Ok(Format::Firefox)),
+    ("\"ph\"", Ok(Format::ChromeTrace)),
+    ("\"selfSize\"", Ok(Format::HeapProfile)),
+    ("\"callFrame\"", Ok(Format::CpuProfile)),
+    ("\"hitCount\"", Ok(Format::CpuProfile)),
+];
 
 fn unsupported(found: &str) -> Error {
     let message = format!("this is {found}; the formats read are {}", format_list());
@@ -416,6 +432,25 @@ mod tests {
         assert_eq!(detect(speedscope), Some(Format::Speedscope));
         let perf = b"shop 12 1.5: cycles:\n\t55d0012ab main+0x1 (/bin/shop)\n";
         assert_eq!(detect(perf), Some(Format::PerfScript));
+        // A function may have any name.
+        let named = b"{\"dhatFileVersion\":2,\"ftbl\":[\"https://www.speedscope.app/file-format-schema.json\"]}";
+        assert_eq!(detect(named), Some(Format::Dhat));
+        assert_eq!(
+            detect(b"[{\"args\":{\"callFrame\":{}},\"ph\":\"P\"}]"),
+            Some(Format::ChromeTrace)
+        );
+        assert_eq!(
+            detect(b"{\"head\":{\"callFrame\":{},\"selfSize\":0}}"),
+            Some(Format::HeapProfile)
+        );
+        assert_eq!(
+            detect(b"{\"nodes\":[{\"callFrame\":{}}]}"),
+            Some(Format::CpuProfile)
+        );
+        assert_eq!(
+            detect(b"events: Ir\nfn=main\n1 2\n"),
+            Some(Format::Callgrind)
+        );
         assert_eq!(detect(b"{\"a\": 1}"), None);
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
         builder,
         kinds,
         warnings: Warnings::default(),
+        mappings: HashMap::new(),
         start: None,
     };
     for process in processes {
@@ -246,6 +247,8 @@ struct Reader<'a> {
     builder: Builder<'a>,
     kinds: Kinds,
     warnings: Warnings,
+    /// The files of all processes: a search among those of the profile would be slow for many.
+    mappings: HashMap<Mapping, MappingId>,
     /// The start of the first process, in milliseconds since 1970.
     start: Option<f64>,
 }
@@ -376,15 +379,14 @@ impl Reader<'_> {
             mapping.offset = offset;
             mapping.filename = profile.intern(if path.is_empty() { &name } else { &path });
             mapping.build_id = profile.intern(&code_id.to_ascii_lowercase());
-            let mapping = profile.add_mapping(mapping);
-            self.builder.check(
-                all.len() + 1,
-                self.builder.limits.mappings,
-                "libraries",
-                place,
-            )?;
+            let known = self.mappings.get(&mapping).copied();
+            let id = known.unwrap_or_else(|| profile.add_mapping(mapping));
+            self.mappings.insert(mapping, id);
+            let count = self.mappings.len().max(all.len() + 1);
+            self.builder
+                .check(count, self.builder.limits.mappings, "libraries", place)?;
             all.push(Lib {
-                mapping,
+                mapping: id,
                 range: (end > start).then_some((start, end)),
             });
             Ok(())
@@ -716,8 +718,9 @@ fn stack_rows(table: &Table, frames: usize) -> Result<Vec<(u32, Option<u32>)>, E
 
 /// The name is an address: nobody has found the function yet.
 fn is_address(name: &str) -> bool {
-    name.strip_prefix("0x")
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // As long as 64 bits are, so that no name is looked through for long.
+    (3..=18).contains(&name.len()) && name.strip_prefix("0x").is_some_and(is_hex)
 }
 
 fn processed_frames(
@@ -733,21 +736,19 @@ fn processed_frames(
         let name = functions
             .index(0, row, "string", strings.len())?
             .map_or(StringId::EMPTY, |at| strings[at]);
-        let name = builder.profile.string(name).to_owned();
         let mut file = functions.index(1, row, "string", strings.len())?;
         if let Some(source) = functions.index(2, row, "source", files.len())? {
             file = files.index(0, source, "string", strings.len())?;
         }
         let file = file.map_or(StringId::EMPTY, |at| strings[at]);
-        let file = builder.profile.string(file).to_owned();
         let start = line(functions.number(3, row));
         let lib = match functions.index(4, row, "resource", resources.len().max(1))? {
             Some(resource) => resources.index(0, resource, "library", libs.len())?,
             None => None,
         };
-        let function = match is_address(&name) {
+        let function = match is_address(builder.profile.string(name)) {
             true => None,
-            false => Some(builder.function(&name, &file, start, functions.place)?),
+            false => Some(builder.function_of(name, file, start, functions.place)?),
         };
         known.push((function, lib));
     }
@@ -785,50 +786,75 @@ fn processed_frames(
     Ok(rows)
 }
 
+/// What a string of Gecko's stands for: an address or a function.
+type Meaning = Result<(Option<MappingId>, Option<NonZeroU64>), FunctionId>;
+
 fn gecko_frames(
     builder: &mut Builder<'_>,
     strings: &[StringId],
     frames: &Table,
     libs: &[Lib],
 ) -> Result<Vec<FrameRow>, Error> {
+    let mut ranges: Vec<_> = libs
+        .iter()
+        .filter_map(|lib| Some((lib.range?, lib.mapping)))
+        .collect();
+    ranges.sort_by_key(|((start, _), _)| *start);
+    let mut meanings: Vec<Option<Meaning>> = vec![None; strings.len()];
     let mut rows = Vec::with_capacity(frames.len());
     for row in 0..frames.len() {
-        let text = strings[frames.some_index(7, row, "string", strings.len())?];
-        let text = builder.profile.string(text).to_owned();
-        let [line_at, column] = [2, 3].map(|column| line(frames.number(column, row)));
-        if is_address(&text) {
-            let address = u64::from_str_radix(&text[2..], 16)
-                .ok()
-                .and_then(NonZeroU64::new);
-            let holds = |lib: &&Lib| {
-                let at = address.map_or(0, NonZeroU64::get);
-                lib.range
-                    .is_some_and(|(start, end)| start <= at && at < end)
-            };
-            let mapping = libs.iter().find(holds).map(|lib| lib.mapping);
-            rows.push(FrameRow {
+        let string = frames.some_index(7, row, "string", strings.len())?;
+        let meaning = match meanings[string] {
+            Some(known) => known,
+            None => {
+                let text = builder.profile.string(strings[string]).to_owned();
+                let meaning = meaning_of(builder, &text, &ranges, frames.place)?;
+                *meanings[string].insert(meaning)
+            }
+        };
+        rows.push(match meaning {
+            Ok((mapping, address)) => FrameRow {
                 frame: None,
                 mapping,
                 address,
                 inline_depth: 0,
-            });
-            continue;
-        }
-        let (name, file, start) = script_place(&text);
-        let function = builder.function(name, file, line(start), frames.place)?;
-        let frame = Some(Frame {
-            function,
-            line: line_at,
-            column,
-        });
-        rows.push(FrameRow {
-            frame,
-            mapping: None,
-            address: None,
-            inline_depth: 0,
+            },
+            Err(function) => {
+                let [line, column] = [2, 3].map(|column| line(frames.number(column, row)));
+                let frame = Some(Frame {
+                    function,
+                    line,
+                    column,
+                });
+                FrameRow {
+                    frame,
+                    mapping: None,
+                    address: None,
+                    inline_depth: 0,
+                }
+            }
         });
     }
     Ok(rows)
+}
+
+fn meaning_of(
+    builder: &mut Builder<'_>,
+    text: &str,
+    ranges: &[((u64, u64), MappingId)],
+    place: Place,
+) -> Result<Meaning, Error> {
+    if !is_address(text) {
+        let (name, file, start) = script_place(text);
+        return Ok(Err(builder.function(name, file, line(start), place)?));
+    }
+    let address = u64::from_str_radix(&text[2..], 16).unwrap_or(0);
+    let before = ranges.partition_point(|((start, _), _)| *start <= address);
+    let range = before.checked_sub(1).map(|at| ranges[at]);
+    let mapping = range
+        .filter(|((_, end), _)| address < *end)
+        .map(|(_, mapping)| mapping);
+    Ok(Ok((mapping, NonZeroU64::new(address))))
 }
 
 /// `name (file:line)` or `name (file:line:column)` of a script, `name (in library)`, or a name.

@@ -372,4 +372,25 @@ fn the_limits_hold() {
     }
 }
 
+/// 200 GB of copies if each use of the name were one.
+#[test]
+fn a_long_name_that_is_used_often_costs_its_length_once() {
+    let zeros = "0,".repeat(100_000);
+    let zeros = zeros.trim_end_matches(',');
+    let name = "x".repeat(1 << 20);
+    let profile = parse(&format!(
+        r#"{{"meta":{{"preprocessedProfileVersion":24}},"threads":[{{"stringArray":["{name}"],
+        "funcTable":{{"name":[{zeros}],"fileName":[{zeros}]}},"frameTable":{{"func":[{zeros}]}},
+        "stackTable":{{"frame":[0],"prefix":[null]}},"samples":{{"stack":[0],"time":[0]}}}}]}}"#
+    ));
+    assert_eq!(profile.total(0), 1);
+    let profile = parse(&format!(
+        r#"{{"meta":{{"gcpoison":0}},"threads":[{{"stringTable":["{name} (a:1)"],
+        "frameTable":{{"schema":{{"location":0}},"data":[{}]}},"stackTable":{{"schema":{{"prefix":0,"frame":1}},"data":[[null,0]]}},
+        "samples":{{"schema":{{"stack":0,"time":1}},"data":[[0,0]]}}}}]}}"#,
+        vec!["[0]"; 100_000].join(",")
+    ));
+    assert_eq!(profile.total(0), 1);
+}
+
 pub(crate) const SEED: &str = SHARED;

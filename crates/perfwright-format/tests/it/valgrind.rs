@@ -256,3 +256,14 @@ fn broken_callgrind_files_are_told_with_their_line() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
+
+/// 200 GB of copies if each use of the name were one.
+#[test]
+fn a_long_name_that_is_used_often_costs_its_length_once() {
+    let mut text = format!(
+        "# callgrind format\nevents: Ir\nfl=(1) {0}.c\nfn=(1) {0}\n",
+        "x".repeat(1 << 20)
+    );
+    text += &"fl=(1)\nfn=(1)\n1 1\n".repeat(100_000);
+    assert_eq!(callgrind(&text).total(0), 100_000);
+}
