@@ -21,16 +21,27 @@ fn hello() -> Router {
 }
 
 fn main() {
-    let rounds = std::env::args().nth(1).map_or(41, |rounds| rounds.parse().expect("a number of rounds"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let rounds = std::env::args()
+        .nth(1)
+        .map_or(41, |rounds| rounds.parse().expect("a number of rounds"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
     // axum-prometheus starts a task.
     let _entered = runtime.enter();
     let metrics = Metrics::new();
     let (prometheus, _handle) = PrometheusMetricLayer::pair();
     let sides = [
         ("axum alone", hello()),
-        ("perfwright-service", hello().layer(ServiceLayer::new(&metrics))),
-        ("tower-http TraceLayer 0.7.1", hello().layer(TraceLayer::new_for_http())),
+        (
+            "perfwright-service",
+            hello().layer(ServiceLayer::new(&metrics)),
+        ),
+        (
+            "tower-http TraceLayer 0.7.1",
+            hello().layer(TraceLayer::new_for_http()),
+        ),
         ("axum-prometheus 0.10.1", hello().layer(prometheus)),
     ];
     let mut nanos = vec![Vec::new(); sides.len()];
@@ -47,18 +58,31 @@ fn main() {
     }
     let medians: Vec<f64> = nanos.iter_mut().map(|side| median(side)).collect();
     let added = |side: usize| medians[side] - medians[0];
-    println!("{:<30} {:>12} {:>12} {:>26}", "", "ns/request", "added", "of axum-prometheus's");
+    println!(
+        "{:<30} {:>12} {:>12} {:>26}",
+        "", "ns/request", "added", "of axum-prometheus's"
+    );
     for (side, (name, _)) in sides.iter().enumerate() {
         let share = added(side) / added(sides.len() - 1);
-        println!("{name:<30} {:>12.0} {:>12.0} {share:>26.3}", medians[side], added(side));
+        println!(
+            "{name:<30} {:>12.0} {:>12.0} {share:>26.3}",
+            medians[side],
+            added(side)
+        );
     }
     let counted: u64 = metrics.routes().iter().map(|route| route.count()).sum();
-    assert_eq!(counted, ((rounds + 1) * BATCH) as u64, "every request was counted");
+    assert_eq!(
+        counted,
+        ((rounds + 1) * BATCH) as u64,
+        "every request was counted"
+    );
 }
 
 async fn send(router: &Router) {
     for _ in 0..BATCH {
-        let request = Request::get("/hello/world").body(Body::empty()).expect("a request");
+        let request = Request::get("/hello/world")
+            .body(Body::empty())
+            .expect("a request");
         let response = router.clone().oneshot(request).await.expect("an answer");
         let body = response.into_body().collect().await.expect("a body");
         black_box(body.to_bytes());
@@ -71,7 +95,10 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn thread_cpu_nanos() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a timespec of ours.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     assert_eq!(status, 0, "the thread's CPU clock");

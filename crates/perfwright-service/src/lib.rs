@@ -1,12 +1,12 @@
 //! An HTTP service's profiles and metrics, by route.
 //!
 //! Three parts, each of use alone:
-//! - [`ServiceLayer`], a tower layer around any `http` service (axum, hyper, tonic): it counts and times requests by route
-//!   template, and labels what threads do with the route, so that CPU and heap samples tell routes apart;
+//! - [`ServiceLayer`], a tower layer around any `http` service (axum, hyper, tonic): it counts and times requests by
+//!   route template, and labels what threads do with the route, so that CPU and heap samples tell routes apart;
 //! - [`Metrics`], what was counted, beside the process, the heap, the tokio runtime and gauges of your own, as text for
 //!   Prometheus;
-//! - [`DebugRoutes`], Go's `/debug/pprof/` (for `go tool pprof`, Pyroscope, Parca), `/debug/perfwright/` and `/metrics`, on a
-//!   loopback listener of their own ([`DebugListener`]) or in your router behind a token.
+//! - [`DebugRoutes`], Go's `/debug/pprof/` (for `go tool pprof`, Pyroscope, Parca), `/debug/perfwright/` and
+//!   `/metrics`, on a loopback listener of their own ([`DebugListener`]) or in your router behind a token.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -53,8 +53,8 @@
 //! time.
 //!
 //! # What it will not do
-//! Use a raw path as a label. Catch panics. Retry, limit or change requests. Listen beyond loopback, or serve profiles in
-//! your router, unless told how that is guarded.
+//! Use a raw path as a label. Catch panics. Retry, limit or change requests. Listen beyond loopback, or serve profiles
+//! in your router, unless told how that is guarded.
 //!
 //! # Features
 //! | feature | default | gives |
