@@ -63,6 +63,7 @@
 //! | `flamegraph` | no | [`Perfwright::write`] draws `cpu.svg`; `/debug/perfwright/flamegraph.svg` |
 //! | `spans` | no | `perfwright::spans`: a `tracing-subscriber` layer |
 //! | `service`, `axum` | no | `perfwright::service`: a tower layer, metrics, the routes under `/debug`; routes from axum |
+//! | `viewer` | no | `/debug/perfwright/view`: the viewer with the profiles in it |
 //! | `continuous` | no | `perfwright::continuous`: captures kept in a bounded ring of files |
 //! | `push`, `push-tls` | no | captures sent to a Pyroscope-compatible server |
 //! | `pprof-engine` | no | [`Engine::PprofRs`] on Linux as well |

@@ -19,6 +19,8 @@ pub(super) async fn answer(shared: &Arc<Shared>, name: &str, query: &Query<'_>) 
         "" => Ok(Reply::html(index())),
         "status" => status(shared).await,
         "profile" => profile(shared, query).await,
+        #[cfg(feature = "viewer")]
+        "view" => view(shared, query).await,
         #[cfg(feature = "flamegraph")]
         "flamegraph.svg" => flamegraph(shared, query).await,
         _ => other(shared, name, query).await,
@@ -39,6 +41,11 @@ async fn other(shared: &Arc<Shared>, name: &str, query: &Query<'_>) -> Result<Re
 }
 
 const PAGES: &[(&str, &str)] = &[
+    #[cfg(feature = "viewer")]
+    (
+        "view?seconds=5",
+        "the viewer, with a CPU profile of so many seconds, the heap and spans: one file to keep or send",
+    ),
     (
         "status",
         "what the profilers, the captures and the requests come to (JSON)",
@@ -192,6 +199,42 @@ async fn profile(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Reply
         .await
         .map_err(refused)?;
     Ok(Reply::file("cpu.pb.gz", bytes))
+}
+
+/// The viewer with what there is to see in it.
+#[cfg(feature = "viewer")]
+async fn view(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Reply> {
+    use perfwright_viewer_html::{Embedded, page};
+
+    let capture = cpu(shared, query, 5).await?;
+    let _room = shared.captures.work().await;
+    let source = Arc::clone(shared);
+    let written = blocking(move || {
+        let mut profiles = vec![("cpu.pb.gz", encode(capture.profile))];
+        if let Some(heap) = source.source.heap() {
+            profiles.push(("heap.pb.gz", encode(heap.profile)));
+        }
+        if let Some(spans) = spans_profile(&source) {
+            profiles.push(("spans.pb.gz", encode(spans)));
+        }
+        let embedded: Vec<_> = profiles
+            .iter()
+            .map(|(name, bytes)| Embedded { name, bytes })
+            .collect();
+        page(&embedded)
+    });
+    Ok(Reply::html(written.await.map_err(refused)?))
+}
+
+#[cfg(all(feature = "viewer", feature = "spans"))]
+fn spans_profile(shared: &Arc<Shared>) -> Option<perfwright_model::Profile> {
+    let spans = super::spans::find(shared).ok()?;
+    Some(spans.snapshot().profile())
+}
+
+#[cfg(all(feature = "viewer", not(feature = "spans")))]
+fn spans_profile(_: &Arc<Shared>) -> Option<perfwright_model::Profile> {
+    None
 }
 
 #[cfg(feature = "flamegraph")]

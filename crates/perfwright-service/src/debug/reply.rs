@@ -82,7 +82,7 @@ impl Reply {
         Reply::new(StatusCode::OK, TEXT, body)
     }
 
-    pub(super) fn html(body: String) -> Reply {
+    pub(super) fn html(body: impl Into<Bytes>) -> Reply {
         Reply::new(StatusCode::OK, "text/html; charset=utf-8", body)
     }
 

@@ -650,6 +650,23 @@ async fn own_routes_check_what_they_are_asked() {
     assert_eq!(*requests, [expect]);
 }
 
+#[cfg(feature = "viewer")]
+#[tokio::test(start_paused = true)]
+async fn the_viewer_has_the_profiles_in_it() {
+    let answer = ask(&heap_routes(), get("/debug/perfwright/view?seconds=2")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    let text = answer.text();
+    for name in ["cpu.pb.gz", "heap.pb.gz"] {
+        assert!(text.contains(&format!("data-profile=\"{name}\"")), "{name}");
+    }
+    assert!(text.len() > perfwright_viewer_html::HTML.len());
+    let bad = ask(&heap_routes(), get("/debug/perfwright/view?seconds=1e9")).await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+}
+
 #[cfg(feature = "flamegraph")]
 #[tokio::test(start_paused = true)]
 async fn flamegraphs_are_drawn() {
