@@ -87,8 +87,7 @@ impl Found {
         let nodes = tree.nodes();
         self.inside.resize(nodes.len().div_ceil(64), 0);
         let end = nodes.len().min(self.next_node.saturating_add(budget));
-        for index in self.next_node..end {
-            let node = &nodes[index];
+        for (index, node) in nodes.iter().enumerate().take(end).skip(self.next_node) {
             let matches = self.symbols[node.symbol.index()];
             let parent = node.parent.index();
             let inside = index > 0 && self.inside[parent / 64] >> (parent % 64) & 1 == 1;
