@@ -87,7 +87,7 @@ impl Browser {
             .as_str()
             .expect("a session")
             .to_owned();
-        for domain in ["Page", "Runtime", "DOM", "Accessibility"] {
+        for domain in ["Page", "Runtime", "DOM", "Accessibility", "Performance"] {
             self.send(&format!("{domain}.enable"), json!({}));
         }
     }
@@ -247,11 +247,22 @@ impl Browser {
         shot["data"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Seconds of processor time and resident megabytes of the processes that render pages.
+    /// A measure of the page: `TaskDuration` is the seconds that its main thread has worked.
+    pub fn metric(&mut self, name: &str) -> f64 {
+        let metrics = self.send("Performance.getMetrics", json!({}));
+        let all = metrics["metrics"].as_array().into_iter().flatten();
+        let metric = all.into_iter().find(|metric| metric["name"] == name);
+        metric
+            .and_then(|metric| metric["value"].as_f64())
+            .unwrap_or(0.0)
+    }
+
+    /// Seconds of processor time of the processes that render pages, and the resident megabytes of the
+    /// largest.
     pub fn renderer_cost(&self) -> (f64, f64) {
         let folder = self.folder.to_string_lossy().into_owned();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut cost = (0.0, 0.0);
+        let mut cost = (0.0_f64, 0.0_f64);
         for process in processes {
             let path = process.path();
             let command = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
@@ -268,7 +279,7 @@ impl Browser {
             };
             // After the name: utime and stime in ticks of 10 ms, rss in pages.
             cost.0 += (field(12) + field(13)) / 100.0;
-            cost.1 += field(22) * 4096.0 / 1e6;
+            cost.1 = f64::max(cost.1, field(22) * 4096.0 / 1e6);
         }
         cost
     }

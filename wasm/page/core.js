@@ -5,9 +5,11 @@
 const SEARCH_SLICE = 400000;
 // The reader's own limit is lower; this one keeps a hostile gzip file from being unpacked for ever.
 const MAX_BYTES = 2 ** 30;
+// How much of a file is read at once.
+const PIECE = 2 ** 22;
 
 function makeCore(post) {
-  let viewer, painter, frame, searching = false, search = 0, dark = false;
+  let viewer, painter, frame, searching = false, search = 0, dark = false, taken = 0;
   const pause = (() => {
     const channel = new MessageChannel();
     const waiting = [];
@@ -116,39 +118,44 @@ function makeCore(post) {
       const stated = tail.byteLength === 4 ? tail.getUint32(0, true) : 0;
       try {
         viewer.expect(Math.min(stated, blob.size * 1032));
-        return await piped(name, blob, true);
+        return await unpacked(name, blob);
       } catch (error) {
         if (error instanceof RangeError) throw error;
         // Several members, or a broken file: the reader knows more of both.
       }
     }
+    taken = 0;
     viewer.expect(blob.size);
-    await piped(name, blob, false);
+    for await (const piece of pieces(name, blob)) take(name, piece);
   }
 
-  async function piped(name, blob, unpack) {
-    let read = 0, taken = 0, last = 0;
-    const counted = new TransformStream({
-      transform(chunk, controller) { read += chunk.length; controller.enqueue(chunk); },
-    });
-    let stream = blob.stream().pipeThrough(counted);
-    if (unpack) stream = stream.pipeThrough(new DecompressionStream("gzip"));
-    const reader = stream.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      taken += value.length;
-      if (taken > MAX_BYTES) {
-        reader.cancel();
-        throw new RangeError(`${name} holds more than 1 GiB: record less at a time`);
-      }
-      viewer.push(value);
-      const now = performance.now();
-      if (now - last > 60) {
-        last = now;
-        post({ event: "progress", name, stage: "Loading", share: read / blob.size });
-      }
+  // A blob in pieces large enough that their number does not matter; says how far it is.
+  async function* pieces(name, blob) {
+    for (let at = 0; at < blob.size; at += PIECE) {
+      if (at) post({ event: "progress", name, stage: "Loading", share: at / blob.size });
+      yield new Uint8Array(await blob.slice(at, at + PIECE).arrayBuffer());
     }
+  }
+
+  async function unpacked(name, blob) {
+    const { readable, writable } = new DecompressionStream("gzip");
+    const fill = async () => {
+      const writer = writable.getWriter();
+      for await (const piece of pieces(name, blob)) await writer.write(piece);
+      await writer.close();
+    };
+    const drain = async () => {
+      const reader = readable.getReader();
+      for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) take(name, value);
+    };
+    taken = 0;
+    await Promise.all([fill(), drain()]);
+  }
+
+  function take(name, piece) {
+    taken += piece.length;
+    if (taken > MAX_BYTES) throw new RangeError(`${name} holds more than 1 GiB: record less at a time`);
+    viewer.push(piece);
   }
 
   // One call after the other, but those that are cheap do not wait for a file.

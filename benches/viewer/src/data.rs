@@ -13,8 +13,9 @@ pub fn profile(stacks: usize) -> Profile {
         SampleType::new("samples", "count"),
         SampleType::new("cpu", "nanoseconds"),
     ]);
-    let functions: Vec<LocationId> =
-        (0..FUNCTIONS).map(|index| profile.frame_location(&name(index))).collect();
+    let functions: Vec<LocationId> = (0..FUNCTIONS)
+        .map(|index| profile.frame_location(&name(index)))
+        .collect();
     let threads: Vec<LabelSetId> = (0..16)
         .map(|index| {
             let label = profile.str_label("thread", &format!("worker-{index}"));
@@ -55,8 +56,24 @@ pub fn profile(stacks: usize) -> Profile {
 }
 
 fn name(index: usize) -> String {
-    let crates = ["shop", "tokio", "hyper", "serde_json", "core", "sqlx_core", "tower", "axum"];
-    let modules = ["runtime::scheduler", "db", "proto::h1::dispatch", "value", "ops::function", "pool"];
+    let crates = [
+        "shop",
+        "tokio",
+        "hyper",
+        "serde_json",
+        "core",
+        "sqlx_core",
+        "tower",
+        "axum",
+    ];
+    let modules = [
+        "runtime::scheduler",
+        "db",
+        "proto::h1::dispatch",
+        "value",
+        "ops::function",
+        "pool",
+    ];
     format!(
         "{}::{}::Type{}<T>::method_{index}",
         crates[index % crates.len()],
