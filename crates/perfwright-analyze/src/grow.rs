@@ -117,6 +117,19 @@ impl Growth {
 
     /// Makes the children of a node from `next`.
     fn adopt<W: Walk + ?Sized>(&mut self, walk: &W, parent: usize, symbols: &[Symbol]) {
+        // Most callers have one callee: there is nothing to sort.
+        if let &[item] = &self.next[..] {
+            self.nodes[parent].first_child = self.nodes.len() as u32;
+            self.nodes[parent].child_count = 1;
+            self.open.push((self.nodes.len(), self.items.len()));
+            self.items.push(item);
+            self.nodes.push(Node {
+                parent: NodeId(parent as u32),
+                total_value: item.weight,
+                ..Node::root(walk.symbol(&item), 0)
+            });
+            return;
+        }
         self.next.sort_unstable_by_key(|item| walk.symbol(item));
         self.groups.clear();
         let mut begin = 0;
