@@ -79,16 +79,16 @@ pub struct PathStats {
 }
 
 impl Snapshot {
-    /// As a profile: sample types `count`, `busy` (the default) and `idle`, the path as the stack, the label
-    /// `route`.
+    /// As a profile: sample types `count`, `busy` (the default), `idle` and `wall`, which is both; the path as the
+    /// stack, the label `route`.
     ///
-    /// Values are each path's own (`self_busy_ns`, `self_idle_ns`), so that a tree of stacks adds up. A
-    /// sample's wall time is its busy plus its idle value.
+    /// Values are each path's own (`self_busy_ns`, `self_idle_ns`), so that a tree of stacks adds up.
     pub fn profile(&self) -> Profile {
         let mut profile = Profile::new([
             SampleType::new("count", "count"),
             SampleType::new("busy", "nanoseconds"),
             SampleType::new("idle", "nanoseconds"),
+            SampleType::new("wall", "nanoseconds"),
         ]);
         profile.meta = Meta {
             default_sample_type: Some(1),
@@ -105,7 +105,8 @@ impl Snapshot {
             let stack = profile.intern_stack_root_first(locations);
             let route = profile.str_label(keys::ROUTE, &stats.route);
             let labels = profile.intern_labels(&[route]);
-            let values = [stats.count, stats.self_busy_ns, stats.self_idle_ns];
+            let (busy, idle) = (stats.self_busy_ns, stats.self_idle_ns);
+            let values = [stats.count, busy, idle, busy.saturating_add(idle)];
             profile.record(stack, labels, &values.map(|value| value as i64));
         }
         profile

@@ -36,14 +36,17 @@ pub(crate) fn write(
     })?;
     let drawing = Drawing {
         name: "spans.svg",
-        sample_type: Some("busy"),
+        sample_type: Some("wall"),
         group_by: Some(keys::ROUTE),
     };
     write_flamegraph(folder, &profile, drawing, about)?;
     fs::rename(raw.join(span_files::TRACE), folder.join("trace.json"))
         .context("keep the slowest requests")?;
     let files = [
-        ("spans.svg", "flamegraph of the time that spans were busy"),
+        (
+            "spans.svg",
+            "flamegraph of requests' time, waiting included, by route and span",
+        ),
         (
             "spans.pb.gz",
             "pprof: how often each path of spans was taken, busy and idle",

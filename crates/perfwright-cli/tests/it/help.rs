@@ -31,6 +31,7 @@ fn commands() {
     let expected = [
         "profile",
         "top",
+        "view",
         "flamegraph",
         "diff",
         "convert",

@@ -57,7 +57,7 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// | `/debug/perfwright/status` | what the profilers, the captures and the requests come to, as JSON |
 /// | `/debug/perfwright/profile` | like Go's; `frequency_hz=N`, `mode=wall` |
 /// | `/debug/perfwright/view?seconds=5` | the viewer, with a CPU profile, the heap and spans in it (feature `viewer`) |
-/// | `/debug/perfwright/flamegraph.svg` | `of=cpu`, `heap`, `allocs`, `busy` or `idle` (of spans), `seconds=5`, `group_by=route` (feature `flamegraph`) |
+/// | `/debug/perfwright/flamegraph.svg` | `of=cpu`, `heap`, `allocs`, of spans `busy`, `idle` or `wall`, `seconds=5`, `group_by=route` (feature `flamegraph`) |
 /// | `/debug/perfwright/spans`, `spans.pb.gz` | time by route and span path, as JSON and pprof (feature `spans`) |
 /// | `/debug/perfwright/slowest`, `trace.json` | the slowest requests, as JSON and for Perfetto (feature `spans`) |
 /// | `/metrics` | [`Metrics::render`] |

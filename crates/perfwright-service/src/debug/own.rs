@@ -263,7 +263,7 @@ async fn flamegraph(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Re
         "heap" => snapshot(Snapshot::Heap).await?,
         "allocs" => snapshot(Snapshot::Allocs).await?,
         #[cfg(feature = "spans")]
-        kind @ ("busy" | "idle") => {
+        kind @ ("busy" | "idle" | "wall") => {
             options.sample_type = Some(kind.to_owned());
             let room = shared.captures.try_work().ok_or_else(Reply::too_busy)?;
             let spans = super::spans::find(shared)?;
@@ -272,7 +272,11 @@ async fn flamegraph(shared: &Arc<Shared>, query: &Query<'_>) -> Result<Reply, Re
                 .map_err(refused)?;
             (profile, Some(room))
         }
-        _ => return Err(bad("of must be cpu, heap or allocs, of spans busy or idle")),
+        _ => {
+            return Err(bad(
+                "of must be cpu, heap or allocs, of spans busy, idle or wall",
+            ));
+        }
     };
     let drawn = blocking(move || {
         let mut profile = profile;

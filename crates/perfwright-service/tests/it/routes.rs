@@ -632,7 +632,7 @@ async fn own_routes_check_what_they_are_asked() {
         ("profile?frequency_hz=0", 400),
         ("profile?frequency_hz=1000000", 400),
         ("profile?mode=slow", 400),
-        ("view", 404),
+        ("nothing", 404),
         ("status/", 404),
     ] {
         let answer = ask(&routes, get(&format!("/debug/perfwright/{path}"))).await;

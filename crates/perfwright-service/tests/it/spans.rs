@@ -133,7 +133,7 @@ async fn a_request_is_one_tree_with_its_route_and_trace() {
     let read = perfwright_format::pprof::read(&profile.body, &perfwright_format::Limits::default());
     assert!(read.unwrap().profile.find_sample_type("busy").is_some());
     #[cfg(feature = "flamegraph")]
-    for of in ["busy", "idle"] {
+    for of in ["busy", "idle", "wall"] {
         let svg = ask(
             &routes,
             get(&format!("/debug/perfwright/flamegraph.svg?of={of}")),

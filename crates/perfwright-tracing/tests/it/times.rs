@@ -412,7 +412,8 @@ fn the_profile_has_each_paths_own_values() {
         [
             ("count", "count"),
             ("busy", "nanoseconds"),
-            ("idle", "nanoseconds")
+            ("idle", "nanoseconds"),
+            ("wall", "nanoseconds")
         ]
     );
     assert_eq!(profile.default_sample_type(), Some(1));
@@ -437,6 +438,9 @@ fn the_profile_has_each_paths_own_values() {
     rows.sort();
     assert_eq!(
         rows,
-        ["outer: outer [2, 6, 20]", "outer: outer;inner [2, 10, 0]"]
+        [
+            "outer: outer [2, 6, 20, 26]",
+            "outer: outer;inner [2, 10, 0, 10]"
+        ]
     );
 }
