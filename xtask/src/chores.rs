@@ -121,6 +121,8 @@ fn lint() -> Result<()> {
         run(&mut command).with_context(|| format!("lint: {name}"))?;
         eprintln!("lint: {name}: ok in {:.0} s", start.elapsed().as_secs_f64());
     }
+    viewer::check()?;
+    eprintln!("lint: the built viewer is up to date");
     print_sizes()
 }
 
