@@ -62,6 +62,25 @@ fn json(folder: &TempDir, args: &[&str]) -> serde_json::Value {
 }
 
 #[test]
+fn view_writes_the_viewer_with_the_profiles_in_it() {
+    let folder = folder();
+    let html = out(&folder, &["view", "base.folded", "cand.folded", "-o", "-"]);
+    assert!(html.starts_with("<!doctype html>"));
+    for name in ["base.folded", "cand.folded"] {
+        // Gzipped pprof, whatever it was: `H4sI` is how gzip begins in base64.
+        let element = format!("data-profile=\"{name}\">H4sI");
+        assert!(html.contains(&element), "{name}");
+    }
+    let alone = out(&folder, &["view", "--no-open", "-o", "viewer.html"]);
+    assert_eq!(alone, "");
+    let written = fs::read_to_string(folder.path().join("viewer.html")).unwrap();
+    assert!(
+        !written.contains("data-profile=\"base"),
+        "no profile was given"
+    );
+}
+
+#[test]
 fn top_lists_functions() {
     insta::assert_snapshot!(out(&folder(), &["top", "base.folded", "-n", "3"]), @r"
     samples: 1,000 (and 3 more lines: -n 0)
