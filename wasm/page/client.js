@@ -47,6 +47,7 @@ class Client {
 
   async module() {
     const text = $("wasm").textContent;
+    $("wasm").remove();
     const packed = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).arrayBuffer();

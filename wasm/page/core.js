@@ -47,6 +47,7 @@ function makeCore(post) {
       return description;
     },
 
+    zoom: (start, end) => viewer.set_zoom(start, end),
     canvas(canvas) { painter = new Painter(viewer, canvas); },
 
     resize(width, height, ratio) { painter.resize(width, height, ratio); draw(); },
@@ -165,7 +166,9 @@ function makeCore(post) {
       try {
         post({ id, value: (await calls[call](...args)) ?? null });
       } catch (error) {
-        post({ id, error: String(error?.message ?? error) });
+        // The module stops where it can't go on: then nothing that it holds can be relied on.
+        const stopped = error instanceof WebAssembly.RuntimeError;
+        post({ id, error: stopped ? `The viewer stopped (${error.message}): most likely the profile needs more memory than a page may have, 4 GiB. Reload the page to go on.` : String(error?.message ?? error) });
       }
     };
     queue = queue.then(run);

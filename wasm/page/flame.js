@@ -120,6 +120,7 @@ const flame = {
   setZoom(zoom) {
     this.zoom = zoom;
     this.draw();
+    app.client.call("zoom", ...zoom);
     app.remember({ zoom: () => this.zoom[1] - this.zoom[0] >= 1 ? null : this.zoom.join(",") });
   },
 

@@ -10,6 +10,8 @@ const app = {
   // Changes what is shown: { key: value, ... }; null takes a key out, an array gives it several times.
   async update(changes, how) {
     const params = new URLSearchParams(this.params);
+    // Places in time are none in the tree.
+    if ("view" in changes && (changes.view === "time") !== (this.view() === "time")) changes.zoom = null;
     for (const [key, value] of Object.entries(changes)) {
       params.delete(key);
       for (const one of Array.isArray(value) ? value : value === null ? [] : [value]) params.append(key, one);
@@ -295,7 +297,11 @@ async function main() {
   setUpInput();
   await flame.setUp();
   theme.setUp();
-  const embedded = [...document.querySelectorAll("script[data-profile]")].map(element => ({ name: element.dataset.profile, source: element.textContent }));
+  const embedded = [...document.querySelectorAll("script[data-profile]")].map(element => {
+    // The text is of no use any more once the core has it.
+    element.remove();
+    return { name: element.dataset.profile, source: element.textContent };
+  });
   if (embedded.length) await app.open(embedded);
   else if (url) await app.fetch(url);
   else await app.apply(app.params, "quiet");

@@ -47,6 +47,12 @@ impl Viewer {
         self.session.apply(State::parse(state));
     }
 
+    /// See [`Session::set_zoom`].
+    pub fn set_zoom(&mut self, start: f64, end: f64) {
+        self.session
+            .set_zoom((end - start < 1.0).then_some([start, end]));
+    }
+
     /// Makes what the view needs beside the call tree.
     pub fn prepare(&mut self) {
         self.session.prepare();

@@ -164,6 +164,11 @@ impl Session {
         self.state = state;
     }
 
+    /// Says where a flame view was zoomed to meanwhile, so that the zoom can follow its path of calls.
+    pub fn set_zoom(&mut self, zoom: Option<[f64; 2]>) {
+        self.state.zoom = zoom;
+    }
+
     /// Makes the trees for a state, and says in it where selection and zoom went.
     fn rebuild(&mut self, state: &mut State) {
         let old = self.shown.take();
