@@ -6,6 +6,7 @@
 //! Exit codes: 0 done, 1 failed (one message on stderr says what and what to do), 2 wrong usage.
 
 mod args;
+mod browser;
 mod profile;
 mod report;
 mod table;

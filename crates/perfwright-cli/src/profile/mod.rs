@@ -22,6 +22,7 @@ use cargo_metadata::Metadata;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Context;
+use crate::browser;
 use crate::report::Report;
 use crate::terminal::Terminal;
 use args::ProfileArgs;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &ProfileArgs, context: &Context, terminal: &mut Terminal
         report.print_terminal(terminal);
     }
     if args.open {
-        open(&folder.join("profile.html"), terminal);
+        browser::open(&folder.join("profile.html"), terminal);
     }
     match failure {
         Some(failure) => bail!("run the program to its end: {failure}"),
@@ -187,20 +188,4 @@ fn command_line() -> String {
         .chain(words.filter(|word| word != "perfwright"))
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-fn open(path: &Path, terminal: &mut Terminal) {
-    let program = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
-    let started = std::process::Command::new(program)
-        .arg(path)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status();
-    if !started.is_ok_and(|status| status.success()) {
-        terminal.warn(format_args!("{program} could not open {}", path.display()));
-    }
 }

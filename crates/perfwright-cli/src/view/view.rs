@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use perfwright_format::pprof;
@@ -10,6 +9,7 @@ use perfwright_viewer_html::{Embedded, HTML, page};
 
 use super::args::ViewArgs;
 use super::{input, output};
+use crate::browser;
 use crate::terminal::Terminal;
 
 pub(super) fn run(args: &ViewArgs, terminal: &mut Terminal) -> Result<()> {
@@ -31,8 +31,8 @@ pub(super) fn run(args: &ViewArgs, terminal: &mut Terminal) -> Result<()> {
         }
         Ok(())
     })?;
-    if !args.no_open && !input::is_stdio(&out) && !open(&out) {
-        terminal.note(format_args!("open {} in a browser", out.display()));
+    if !args.no_open && !input::is_stdio(&out) {
+        browser::open(&out, terminal);
     }
     Ok(())
 }
@@ -52,20 +52,4 @@ fn default_place(profiles: &[(String, Vec<u8>)]) -> PathBuf {
     let stem = name.split('.').next().filter(|stem| !stem.is_empty());
     let stem = stem.unwrap_or("profile");
     std::env::temp_dir().join(format!("{stem}-{}.html", std::process::id()))
-}
-
-/// Opens a file with whatever the system opens HTML with.
-fn open(file: &Path) -> bool {
-    let program = match std::env::consts::OS {
-        "macos" => "open",
-        "windows" => "explorer",
-        _ => "xdg-open",
-    };
-    let mut command = Command::new(program);
-    command
-        .arg(file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
