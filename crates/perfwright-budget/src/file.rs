@@ -1,0 +1,164 @@
+//! A budget file as it is written: what serde reads, before it is judged.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor},
+};
+use toml::Spanned;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) version: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(crate) defaults: Defaults,
+    #[serde(default)]
+    pub(crate) environment: Environment,
+    #[serde(default)]
+    pub(crate) budget: Vec<Budget>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Defaults {
+    pub(crate) severity: Option<Severity>,
+    pub(crate) missing: Option<Missing>,
+    pub(crate) grandfather: Option<bool>,
+    pub(crate) deviations: Option<Spanned<f64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Environment {
+    #[serde(default, rename = "match")]
+    pub(crate) matches: Vec<Spanned<String>>,
+}
+
+/// What a budget that does not hold leads to.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It is not looked at.
+    Off,
+    /// It is told of.
+    Warn,
+    /// The check fails.
+    #[default]
+    Error,
+}
+
+/// What missing data leads to.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// It is told of, and nothing follows.
+    Skip,
+    /// It is a warning.
+    Warn,
+    /// The check fails.
+    #[default]
+    Fail,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Budget {
+    pub(crate) id: Option<Spanned<String>>,
+    pub(crate) about: Option<String>,
+    pub(crate) metric: Spanned<String>,
+    pub(crate) select: Option<Spanned<Select>>,
+    #[serde(default)]
+    pub(crate) limits: Vec<Spanned<String>>,
+    pub(crate) regression: Option<Regression>,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) missing: Option<Missing>,
+    pub(crate) grandfather: Option<bool>,
+    pub(crate) min_samples: Option<Spanned<u64>>,
+    pub(crate) sustained: Option<Sustained>,
+    #[serde(default)]
+    pub(crate) tighten: Vec<Tighten>,
+    pub(crate) waiver: Option<Waiver>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Select {
+    pub(crate) profile: Option<Spanned<String>>,
+    pub(crate) value: Option<Spanned<String>>,
+    pub(crate) function: Option<Spanned<Names>>,
+    #[serde(rename = "crate")]
+    pub(crate) crate_name: Option<Spanned<Names>>,
+    pub(crate) route: Option<Spanned<Names>>,
+    pub(crate) span: Option<Spanned<Names>>,
+    pub(crate) label: Option<Spanned<BTreeMap<String, Names>>>,
+    pub(crate) bench: Option<Spanned<Names>>,
+    pub(crate) artifact: Option<Spanned<Names>>,
+    pub(crate) package: Option<Spanned<String>>,
+    pub(crate) features: Option<Spanned<Vec<String>>>,
+    pub(crate) default_features: Option<Spanned<bool>>,
+    pub(crate) name: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Regression {
+    pub(crate) max: Spanned<String>,
+    pub(crate) floor: Option<Spanned<String>>,
+    pub(crate) stat: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sustained {
+    #[serde(rename = "for")]
+    pub(crate) duration: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tighten {
+    pub(crate) from: Spanned<String>,
+    pub(crate) limits: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Waiver {
+    pub(crate) reason: Spanned<String>,
+    pub(crate) until: Spanned<String>,
+}
+
+/// A name, or several.
+#[derive(Clone, Debug)]
+pub(crate) struct Names(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamesVisitor)
+    }
+}
+
+/// Not an untagged enum: those lose the place of what is wrong.
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a name, or a list of names")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Names, E> {
+        Ok(Names(vec![name.to_owned()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = list.next_element()? {
+            names.push(name);
+        }
+        Ok(Names(names))
+    }
+}

@@ -1,0 +1,496 @@
+//! From readings to verdicts.
+
+use std::collections::HashMap;
+
+use crate::{
+    budgets::{Budget, Budgets, Regression},
+    date::Date,
+    file::{Missing, Severity},
+    limit::{Amount, Limit},
+    measure::{Data, Error, Measurements, Reading},
+    units::Dimension,
+};
+
+/// What became of one limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// Within the limit.
+    Held,
+    /// Beyond the limit, and a waiver allows that.
+    Waived,
+    /// Beyond the limit, as the baseline was, and no worse than it.
+    NoWorse,
+    /// The data do not decide it.
+    CannotTell,
+    /// There are no data, or no baseline.
+    Missing,
+    /// Beyond the limit.
+    Breach,
+}
+
+impl Verdict {
+    /// A word or three for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Waived => "waived",
+            Self::NoWorse => "over, no worse",
+            Self::CannotTell => "can't tell",
+            Self::Missing => "missing",
+            Self::Breach => "breach",
+        }
+    }
+}
+
+/// How much a verdict matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// Nothing to do.
+    Ok,
+    /// To be looked at; the check does not fail.
+    Warning,
+    /// The check fails, with [`Report::exit_code`].
+    Error,
+}
+
+/// A limit, what was measured, and the verdict.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// The budget's id.
+    pub budget: String,
+    /// Its metric.
+    pub metric: &'static str,
+    /// The line of the budget in its file, 1-based.
+    pub line: usize,
+    /// Which route, bench or file, where there are several.
+    pub subject: String,
+    /// The limit for people: `total < 15.0 %`.
+    pub rule: String,
+    /// What was measured, for people.
+    pub measured: Option<String>,
+    /// What the baseline had, for people, where it was asked.
+    pub baseline: Option<String>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How much that matters.
+    pub level: Level,
+    /// Why, or what else there is to know; may be empty.
+    pub reason: String,
+}
+
+/// The verdicts on all limits of a file.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The budget file's name.
+    pub file: String,
+    /// In the order of the file.
+    pub rows: Vec<Row>,
+    /// How many standard deviations beyond its limit an estimate had to be to be called a breach.
+    pub deviations: f64,
+    /// What was measured.
+    pub measurements: Measurements,
+}
+
+impl Report {
+    /// What a command should exit with: 0 held, 3 a breach or missing data, 4 can't tell.
+    pub fn exit_code(&self) -> u8 {
+        let failed = self.rows.iter().filter(|row| row.level == Level::Error);
+        let codes = failed.map(|row| match row.verdict {
+            // A breach is told before what is not known.
+            Verdict::CannotTell => 1,
+            _ => 2,
+        });
+        match codes.max() {
+            None => 0,
+            Some(1) => 4,
+            Some(_) => 3,
+        }
+    }
+
+    /// How many rows have this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.rows
+            .iter()
+            .filter(|row| row.verdict == verdict)
+            .count()
+    }
+}
+
+/// Holds measurements against budgets.
+///
+/// `baseline` is what was measured before, for regressions and for what was over its limit already; `today`
+/// decides which limits have begun and which waivers have ended.
+pub fn judge(
+    budgets: &Budgets,
+    measurements: Measurements,
+    baseline: Option<&Measurements>,
+    today: Date,
+) -> Report {
+    let mut rows = Vec::new();
+    for budget in &budgets.list {
+        if budget.severity == Severity::Off {
+            continue;
+        }
+        let readings = measurements.of(&budget.id);
+        let judge = Judge {
+            budget,
+            readings,
+            baseline: Baseline::new(budgets, budget, &measurements, baseline),
+            deviations: budgets.deviations,
+            today,
+        };
+        judge.limits(&mut rows);
+        if let Some(regression) = &budget.regression {
+            judge.regression(regression, &mut rows);
+        }
+    }
+    Report {
+        file: budgets.file.clone(),
+        rows,
+        deviations: budgets.deviations,
+        measurements,
+    }
+}
+
+impl Measurements {
+    fn of(&self, budget: &str) -> &[Reading] {
+        self.by_budget.get(budget).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What one budget's values were before.
+struct Baseline<'a> {
+    data: HashMap<(&'a str, &'a str), &'a Data>,
+    /// Why there are none, if the baseline as a whole cannot be used.
+    refused: Option<String>,
+}
+
+impl<'a> Baseline<'a> {
+    fn new(
+        budgets: &Budgets,
+        budget: &Budget,
+        now: &Measurements,
+        before: Option<&'a Measurements>,
+    ) -> Self {
+        let none = |why: &str| Self {
+            data: HashMap::new(),
+            refused: Some(why.to_owned()),
+        };
+        let Some(before) = before else {
+            return none("there is no baseline");
+        };
+        if budget.metric.is_of_the_machine() {
+            for key in &budgets.environment {
+                let (here, there) = (now.environment.get(key), before.environment.get(key));
+                if here.is_none() || here != there {
+                    let shown =
+                        |value: Option<&String>| value.map_or("unknown", |v| v.as_str()).to_owned();
+                    let (here, there) = (shown(here), shown(there));
+                    return none(&format!(
+                        "the baseline is of another {key}: {there}, here {here}"
+                    ));
+                }
+            }
+        }
+        let readings = before.of(&budget.id).iter();
+        let data = readings.filter_map(|reading| {
+            Some((
+                (&*reading.subject, &*reading.stat),
+                reading.data.as_ref().ok()?,
+            ))
+        });
+        Self {
+            data: data.collect(),
+            refused: None,
+        }
+    }
+
+    fn of(&self, reading: &Reading) -> Option<&'a Data> {
+        self.data.get(&(&*reading.subject, &*reading.stat)).copied()
+    }
+}
+
+/// A verdict with its reason.
+type Ruling = (Verdict, String);
+
+struct Judge<'a> {
+    budget: &'a Budget,
+    readings: &'a [Reading],
+    baseline: Baseline<'a>,
+    deviations: f64,
+    today: Date,
+}
+
+impl Judge<'_> {
+    fn limits(&self, rows: &mut Vec<Row>) {
+        for limit in self.budget.limits_on(self.today) {
+            self.each(
+                &limit.stat,
+                limit.dimension,
+                &limit.to_string(),
+                rows,
+                |reading, data| self.limit(&limit, reading, data),
+            );
+        }
+    }
+
+    fn regression(&self, regression: &Regression, rows: &mut Vec<Row>) {
+        let from = rows.len();
+        let (stat, dimension) = (&regression.stat, regression.dimension);
+        self.each(stat, dimension, &regression.text, rows, |reading, data| {
+            self.change(regression, reading, data)
+        });
+        let of_stat = self.readings.iter().filter(|reading| reading.stat == *stat);
+        for (row, reading) in rows[from..].iter_mut().zip(of_stat) {
+            let before = self.baseline.of(reading);
+            row.baseline = before.map(|data| self.shown(data, dimension));
+        }
+    }
+
+    /// Rules on every reading of a statistic.
+    fn each(
+        &self,
+        stat: &str,
+        dimension: Dimension,
+        rule: &str,
+        rows: &mut Vec<Row>,
+        rule_on: impl Fn(&Reading, &Data) -> Ruling,
+    ) {
+        let mut any = false;
+        for reading in self.readings.iter().filter(|reading| reading.stat == stat) {
+            any = true;
+            let (measured, ruling) = match &reading.data {
+                Ok(data) => (
+                    Some(self.shown(data, dimension)),
+                    self.enough(reading, data, &rule_on),
+                ),
+                Err(why) => (None, (Verdict::Missing, why.clone())),
+            };
+            rows.push(self.row(&reading.subject, rule, measured, self.waived(ruling)));
+        }
+        if !any {
+            let ruling = (Verdict::Missing, "nothing was measured".to_owned());
+            rows.push(self.row("", rule, None, ruling));
+        }
+    }
+
+    fn enough(
+        &self,
+        reading: &Reading,
+        data: &Data,
+        rule_on: impl Fn(&Reading, &Data) -> Ruling,
+    ) -> Ruling {
+        let wanted = self.budget.min_samples as f64;
+        match data.samples {
+            // Sums of weights are exact only to rounding.
+            Some(samples) if samples < wanted - 1e-6 => (
+                Verdict::Missing,
+                format!("{samples:.0} samples, of at least {wanted} that are needed"),
+            ),
+            _ => rule_on(reading, data),
+        }
+    }
+
+    fn row(
+        &self,
+        subject: &str,
+        rule: &str,
+        measured: Option<String>,
+        (verdict, reason): Ruling,
+    ) -> Row {
+        Row {
+            budget: self.budget.id.clone(),
+            metric: self.budget.metric.name(),
+            line: self.budget.line,
+            subject: subject.to_owned(),
+            rule: rule.to_owned(),
+            measured,
+            baseline: None,
+            verdict,
+            level: self.level(verdict),
+            reason,
+        }
+    }
+
+    fn level(&self, verdict: Verdict) -> Level {
+        let level = match (verdict, self.budget.missing) {
+            (Verdict::Held, _) | (Verdict::Missing, Missing::Skip) => Level::Ok,
+            (Verdict::Waived | Verdict::NoWorse, _) => Level::Warning,
+            (Verdict::Missing, Missing::Warn) => Level::Warning,
+            _ => Level::Error,
+        };
+        match self.budget.severity {
+            Severity::Error => level,
+            _ => level.min(Level::Warning),
+        }
+    }
+
+    /// The value with what is known of its error.
+    fn shown(&self, data: &Data, dimension: Dimension) -> String {
+        let value = dimension.show(data.value);
+        let (low, high) = data.interval(self.deviations);
+        match data.error {
+            Error::None => value,
+            _ if low == high => value,
+            _ if high == f64::INFINITY => format!("above {}", dimension.show(low)),
+            _ => format!(
+                "{value} ({} to {})",
+                dimension.show(low),
+                dimension.show(high)
+            ),
+        }
+    }
+
+    fn limit(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {
+        let note = data.note.clone().unwrap_or_default();
+        if let Some(seconds) = self.budget.sustained {
+            return sustained(limit, data, seconds);
+        }
+        let (low, high) = data.interval(self.deviations);
+        let ends = (limit.holds(low), limit.holds(high));
+        match (ends, data.error) {
+            ((true, true), _) => (Verdict::Held, note),
+            ((false, false), _) => self.was_over(limit, reading, data),
+            (_, Error::Between(..)) => {
+                let why = "a histogram's bucket holds both the value and the limit: give it a bound there";
+                (Verdict::CannotTell, why.to_owned())
+            }
+            _ if limit.holds(data.value) => (Verdict::Held, note),
+            _ => {
+                let k = self.deviations;
+                let why =
+                    format!("beyond the limit by less than {k} standard deviations of sampling");
+                (Verdict::CannotTell, why)
+            }
+        }
+    }
+
+    /// A breach, unless it was one before and is no worse.
+    fn was_over(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {
+        let before = self
+            .baseline
+            .of(reading)
+            .filter(|_| self.budget.grandfather);
+        let Some(before) = before.filter(|before| !limit.holds(before.value)) else {
+            return (Verdict::Breach, data.note.clone().unwrap_or_default());
+        };
+        let worse = match limit.relation.is_upper() {
+            true => data.value - before.value,
+            false => before.value - data.value,
+        };
+        let was = limit.dimension.show(before.value);
+        match worse <= self.joint_error(data, before) {
+            true => (Verdict::NoWorse, format!("the baseline had {was}")),
+            false => (
+                Verdict::Breach,
+                format!("the baseline was over, too, with {was}"),
+            ),
+        }
+    }
+
+    /// What chance explains of a difference.
+    fn joint_error(&self, a: &Data, b: &Data) -> f64 {
+        let half = |data: &Data| {
+            let (low, high) = data.interval(self.deviations);
+            (high - low) / 2.0
+        };
+        half(a).hypot(half(b))
+    }
+
+    fn change(&self, regression: &Regression, reading: &Reading, data: &Data) -> Ruling {
+        let Some(before) = self.baseline.of(reading) else {
+            let why = self.baseline.refused.clone();
+            let why = why.unwrap_or_else(|| "the baseline does not have this".to_owned());
+            return (Verdict::Missing, why);
+        };
+        let change = regression.change;
+        let (worse, dimension) = (
+            change.worsening(data.value, before.value),
+            regression.dimension,
+        );
+        let beyond = change.worsening(data.value, change.bound(before.value));
+        let how = match change.amount {
+            Amount::Relative(_) if before.value != 0.0 => {
+                let percent = (data.value - before.value) / before.value.abs() * 100.0;
+                format!("{percent:+.2} %")
+            }
+            _ => format!(
+                "{}{}",
+                if data.value < before.value { "-" } else { "+" },
+                dimension.show(worse.abs())
+            ),
+        };
+        let floor = regression.floor;
+        if beyond <= 0.0 || worse <= floor {
+            return (Verdict::Held, how);
+        }
+        // Beyond the lower of two allowances by chance is beyond both by chance.
+        match beyond.min(worse - floor) > self.joint_error(data, before) {
+            true => (Verdict::Breach, how),
+            false => {
+                let k = self.deviations;
+                (
+                    Verdict::CannotTell,
+                    format!("{how}, within {k} standard deviations of what is allowed"),
+                )
+            }
+        }
+    }
+
+    /// What a waiver makes of a breach.
+    fn waived(&self, (verdict, reason): Ruling) -> Ruling {
+        let Some(waiver) = self
+            .budget
+            .waiver
+            .as_ref()
+            .filter(|_| verdict == Verdict::Breach)
+        else {
+            return (verdict, reason);
+        };
+        match self.today <= waiver.until {
+            true => (
+                Verdict::Waived,
+                format!("until {}: {}", waiver.until, waiver.reason),
+            ),
+            false => {
+                let ended = format!("the waiver ended on {}: {}", waiver.until, waiver.reason);
+                (verdict, ended)
+            }
+        }
+    }
+}
+
+/// Whether values were beyond a limit for so many seconds without a break.
+fn sustained(limit: &Limit, data: &Data, seconds: f64) -> Ruling {
+    let (Some(first), Some(last)) = (data.series.first(), data.series.last()) else {
+        return match limit.holds(data.value) {
+            true => (Verdict::Held, "held throughout".to_owned()),
+            false => (
+                Verdict::CannotTell,
+                "there are no values over time".to_owned(),
+            ),
+        };
+    };
+    let mut since: Option<f64> = None;
+    let mut longest = 0.0_f64;
+    for &(at, value) in &data.series {
+        since = match limit.holds(value) {
+            true => None,
+            false => since.or(Some(at)),
+        };
+        longest = longest.max(since.map_or(0.0, |since| at - since));
+    }
+    let for_how_long = format!("beyond the limit for {}", Dimension::Time.show(longest));
+    let whole = last.0 - first.0;
+    if longest >= seconds {
+        (Verdict::Breach, for_how_long)
+    } else if since.is_some() && whole < seconds {
+        let lasted = Dimension::Time.show(whole);
+        (
+            Verdict::CannotTell,
+            format!("{for_how_long}, until the end of a run of {lasted}"),
+        )
+    } else {
+        (Verdict::Held, for_how_long)
+    }
+}

@@ -1,0 +1,68 @@
+//! Budgets of performance: what "fast enough" means, written down in a file, and held against numbers.
+//!
+//! Give a file to [`Budgets::parse`], where the numbers come from to [`Sources`], and both to [`judge`]: out comes
+//! a [`Report`] with a verdict on every limit, for terminals, programs and continuous integration.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [[budget]]
+//! metric = "profile.share"
+//! select = { function = "serde_json::*", route = "GET /orders" }
+//! limits = ["total < 15%"]
+//!
+//! [[budget]]
+//! metric = "size"
+//! select = { artifact = "dist/*.js" }
+//! limits = ["gzip < 300KiB"]
+//! regression = { max = "+2%", floor = "4KiB" }
+//! ```
+//!
+//! # Metrics
+//! | metric | selects by | statistics |
+//! |---|---|---|
+//! | `profile.share` | `profile`, `value`, `function`, `crate`, `route`, `span`, `label` | `total`, `self` |
+//! | `latency` | `route` | `p50`, `p95`, `p99` and others, `max` |
+//! | `throughput`, `error_rate` | `route` | `rate` |
+//! | `process.cpu` | | `avg` |
+//! | `process.rss` | | `max`, `end`, `slope` |
+//! | `heap` | | `bytes`, `allocs`, `bytes/op`, `allocs/op`, `live`, `peak` |
+//! | `bench` | `bench` | `median`, `mean`, `slope` |
+//! | `size` | `artifact` | `raw`, `gzip`, `brotli` |
+//! | `dependencies` | `package`, `features`, `default_features` | `count` |
+//! | `prometheus` | `name`, `label` | `value`, percentiles of histograms |
+//!
+//! In names `*` stands for any characters; a list of names means any of them. A share on a route or span is of
+//! what that route or span used; methods of a type belong to the crate of the type.
+//!
+//! # Verdicts
+//! An estimate is a breach only if it is beyond its limit by more than [`Budgets::deviations`] standard deviations
+//! of its sampling; within them it is "can't tell", and on the good side of its limit it holds. What was beyond
+//! its limit before and is no worse is a warning, and so is what a waiver allows until its day. **Missing data
+//! fails**, unless the budget says otherwise: it is never a silent pass.
+//!
+//! What it will not do: run anything, fetch anything, or write files. It reads the folders it is given, and never
+//! outside of them. Bad input gives a [`FileError`] with line, column and help, or a missing value with its reason.
+#![forbid(unsafe_code)]
+
+mod budgets;
+mod date;
+mod error;
+mod file;
+mod judge;
+mod limit;
+mod measure;
+mod metric;
+mod output;
+mod pattern;
+mod units;
+
+pub use budgets::{Budget, Budgets, FILE_VERSION, PackageQuery};
+pub use date::Date;
+pub use error::{FileError, Problem};
+pub use file::{Missing, Severity};
+pub use judge::{Level, Report, Row, Verdict, judge};
+pub use limit::Limit;
+pub use measure::{Measurements, SourceError, Sources};
+pub use metric::Metric;
+pub use pattern::Pattern;

@@ -1,0 +1,306 @@
+//! From sources to readings: what each budget asks for, taken from where it can be had.
+
+mod artifacts;
+mod criterion;
+mod prometheus;
+mod run;
+mod shares;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use perfwright_model::Profile;
+use perfwright_stats::Share;
+
+use crate::{
+    budgets::{Budget, Budgets, PackageQuery},
+    file::Severity,
+    metric::Metric,
+};
+
+/// What of the environment a baseline can be asked to agree with.
+pub(crate) const ENVIRONMENT_KEYS: [&str; 4] = ["arch", "cpu", "os", "rustc"];
+
+/// Where numbers come from. A source that is not given is missing data for the budgets that need it.
+#[derive(Default)]
+pub struct Sources {
+    profiles: BTreeMap<String, Profile>,
+    run: Option<serde_json::Value>,
+    criterion: Option<PathBuf>,
+    root: Option<PathBuf>,
+    page: Option<prometheus::Page>,
+    dependencies: BTreeMap<PackageQuery, u64>,
+    environment: BTreeMap<String, String>,
+}
+
+/// A source that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceError {
+    what: String,
+}
+
+impl SourceError {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into() }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+impl Sources {
+    /// No source at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a profile under a name such as `cpu` or `heap`, in place of one of the same name.
+    pub fn profile(&mut self, name: impl Into<String>, profile: Profile) -> &mut Self {
+        self.profiles.insert(name.into(), profile);
+        self
+    }
+
+    /// Adds the report of a run: the text of its `report.json`, of schema version 1.
+    ///
+    /// # Errors
+    /// If it is no JSON, or of another version.
+    pub fn run_report(&mut self, json: &str) -> Result<&mut Self, SourceError> {
+        let report: serde_json::Value = serde_json::from_str(json)
+            .map_err(|error| SourceError::new(format!("the run's report is broken: {error}")))?;
+        match report
+            .get("schema_version")
+            .and_then(|version| version.as_u64())
+        {
+            Some(1) => self.run = Some(report),
+            Some(other) => {
+                return Err(SourceError::new(format!(
+                    "the run's report has schema version {other}; 1 is read"
+                )));
+            }
+            None => return Err(SourceError::new("the run's report has no schema version")),
+        }
+        Ok(self)
+    }
+
+    /// Adds the folder in which criterion saves its results (`target/criterion`).
+    pub fn criterion(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.criterion = Some(folder.into());
+        self
+    }
+
+    /// Adds the folder below which artifacts lie.
+    pub fn root(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.root = Some(folder.into());
+        self
+    }
+
+    /// Adds a page of metrics in Prometheus's text format.
+    ///
+    /// # Errors
+    /// The first line that is none.
+    pub fn prometheus(&mut self, text: &str) -> Result<&mut Self, SourceError> {
+        self.page = Some(prometheus::Page::parse(text)?);
+        Ok(self)
+    }
+
+    /// Adds how many crates a package builds, itself included.
+    pub fn dependencies(&mut self, of: PackageQuery, count: u64) -> &mut Self {
+        self.dependencies.insert(of, count);
+        self
+    }
+
+    /// Adds a fact about the environment: `arch`, `cpu`, `os` or `rustc`.
+    pub fn environment(&mut self, key: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        self.environment.insert(key.into(), value.into());
+        self
+    }
+
+    /// Takes the readings that the budgets ask for.
+    pub fn measure(&self, budgets: &Budgets) -> Measurements {
+        let mut readings: Vec<Vec<Reading>> = budgets.list.iter().map(|_| Vec::new()).collect();
+        let mut shares = Vec::new();
+        for (index, budget) in budgets.list.iter().enumerate() {
+            if budget.severity == Severity::Off {
+                continue;
+            }
+            match budget.metric {
+                Metric::ProfileShare => shares.push(index),
+                _ => readings[index] = self.readings(budget),
+            }
+        }
+        shares::measure(&self.profiles, &budgets.list, &shares, &mut readings);
+        let ids = budgets.list.iter().map(|budget| budget.id.clone());
+        Measurements {
+            environment: self.environment.clone(),
+            by_budget: ids.zip(readings).collect(),
+        }
+    }
+
+    fn readings(&self, budget: &Budget) -> Vec<Reading> {
+        let stats = budget.stats();
+        match budget.metric {
+            Metric::Size => artifacts::measure(self.root.as_deref(), &budget.select, &stats),
+            Metric::Bench => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
+            Metric::Prometheus => prometheus::measure(self.page.as_ref(), &budget.select, &stats),
+            Metric::Dependencies => {
+                let count = budget
+                    .select
+                    .package_query()
+                    .and_then(|of| self.dependencies.get(&of));
+                let data = match count {
+                    Some(&count) => Ok(Data::exact(count as f64)),
+                    None => Err("the dependencies of this package were not counted".to_owned()),
+                };
+                stats
+                    .iter()
+                    .map(|stat| Reading::new("", stat, data.clone()))
+                    .collect()
+            }
+            metric => match (&self.run, &self.page) {
+                (None, Some(page)) => prometheus::service(page, metric, &budget.select, &stats),
+                (run, _) => run::measure(run.as_ref(), metric, &budget.select, &stats),
+            },
+        }
+    }
+}
+
+impl Budget {
+    /// The statistics that it asks for, on whatever day.
+    fn stats(&self) -> Vec<String> {
+        let later = self.tighten.iter().flat_map(|(_, limits)| limits);
+        let limits = self.limits.iter().chain(later).map(|limit| &limit.stat);
+        let regression = self.regression.iter().map(|regression| &regression.stat);
+        let mut stats: Vec<String> = Vec::new();
+        for stat in limits.chain(regression) {
+            if !stats.contains(stat) {
+                stats.push(stat.clone());
+            }
+        }
+        stats
+    }
+}
+
+/// Everything that was measured for a file's budgets; also what a later check is compared to.
+#[derive(Clone, Debug, Default)]
+pub struct Measurements {
+    pub(crate) environment: BTreeMap<String, String>,
+    /// By the budgets' ids.
+    pub(crate) by_budget: BTreeMap<String, Vec<Reading>>,
+}
+
+/// One statistic of one subject.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Reading {
+    /// Which of several: the route, the bench, the file. Empty if there is only one.
+    pub(crate) subject: String,
+    pub(crate) stat: String,
+    /// Or why there is none.
+    pub(crate) data: Result<Data, String>,
+}
+
+impl Reading {
+    pub(crate) fn new(
+        subject: impl Into<String>,
+        stat: impl Into<String>,
+        data: Result<Data, String>,
+    ) -> Self {
+        Self {
+            subject: subject.into(),
+            stat: stat.into(),
+            data,
+        }
+    }
+}
+
+/// The same reason for every statistic.
+fn all_missing(stats: &[String], why: &str) -> Vec<Reading> {
+    let missing = |stat| Reading::new("", stat, Err(why.to_owned()));
+    stats.iter().map(missing).collect()
+}
+
+/// A value, and how well it is known.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Data {
+    /// In the base unit of its dimension.
+    pub(crate) value: f64,
+    pub(crate) error: Error,
+    /// How many samples it is made of, where that is a question.
+    pub(crate) samples: Option<f64>,
+    /// The same value over time: seconds and value.
+    pub(crate) series: Vec<(f64, f64)>,
+    /// What the reader of a verdict should know.
+    pub(crate) note: Option<String>,
+}
+
+/// How far the truth may be from a value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Error {
+    None,
+    /// A share, of as many samples of equal weight.
+    Share(f64),
+    /// One standard deviation.
+    Normal(f64),
+    /// It lies between.
+    Between(f64, f64),
+}
+
+impl Data {
+    pub(crate) fn exact(value: f64) -> Self {
+        Self {
+            value,
+            error: Error::None,
+            samples: None,
+            series: Vec::new(),
+            note: None,
+        }
+    }
+
+    pub(crate) fn share(value: f64, effective_count: f64) -> Self {
+        Self {
+            error: Error::Share(effective_count),
+            samples: Some(effective_count),
+            ..Self::exact(value)
+        }
+    }
+
+    /// Where the truth lies unless chance was more than so many standard deviations off.
+    pub(crate) fn interval(&self, deviations: f64) -> (f64, f64) {
+        match self.error {
+            Error::None => (self.value, self.value),
+            Error::Share(effective_count) => Share {
+                share: self.value,
+                effective_count,
+            }
+            .interval(deviations),
+            Error::Normal(deviation) => {
+                let off = deviations * deviation;
+                (self.value - off, self.value + off)
+            }
+            Error::Between(low, high) => (low, high),
+        }
+    }
+}
+
+/// A file's text; none that is larger than `max` bytes.
+fn read_small(path: &Path, max: u64) -> Result<String, String> {
+    use std::io::Read;
+    let read = || {
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        file.take(max + 1).read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    match read() {
+        Ok(text) if text.len() as u64 > max => Err(format!("more than {max} bytes")),
+        Ok(text) => Ok(text),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,1 @@
+//! Budget files in, verdicts out.
