@@ -1,7 +1,7 @@
 //! The viewer beside speedscope 1.25, in turn, each load in a fresh Chromium.
 //!
-//! `cargo run --release --manifest-path benches/viewer/Cargo.toml -- load|move|search|data`; what is opened is
-//! made first. Needs `chromium`, and for speedscope `npm`.
+//! `cargo run --release --manifest-path benches/viewer/Cargo.toml -- load|alone|move|search|data [FILE]`; what is
+//! opened is made first, `alone` leaves speedscope out. Needs `chromium`, and for speedscope `npm`.
 
 mod data;
 
@@ -37,9 +37,10 @@ fn main() -> Result<()> {
     match what.as_str() {
         "data" => make_data(&folder),
         "load" => load(&folder, &only),
+        "alone" => alone(&folder, &only),
         "move" => moves(&folder),
         "search" => search(&folder),
-        _ => bail!("say what to measure: data, load, move or search"),
+        _ => bail!("say what to measure: data, load, alone, move or search"),
     }
 }
 
@@ -204,6 +205,24 @@ fn load(folder: &Path, only: &str) -> Result<()> {
             1.0 / ratio(|load| load.wall),
             1.0 / ratio(|load| load.cpu),
             ratio(|load| load.memory)
+        );
+    }
+    Ok(())
+}
+
+/// Only ours: the largest profile keeps speedscope busy for many minutes.
+fn alone(folder: &Path, only: &str) -> Result<()> {
+    make_data(folder)?;
+    let [ours, _] = viewers(folder)?;
+    for (name, ..) in CASES.into_iter().filter(|(name, ..)| name.contains(only)) {
+        let loads: Vec<Load> = (0..3)
+            .map(|_| Ok(load_once(&ours, &folder.join(name))?.0))
+            .collect::<Result<_>>()?;
+        println!(
+            "{name}: wall {:.2} s, CPU {:.2} s, {:.0} MB (median of 3 loads)",
+            median(loads.iter().map(|load| load.wall)),
+            median(loads.iter().map(|load| load.cpu)),
+            median(loads.iter().map(|load| load.memory))
         );
     }
     Ok(())
