@@ -199,7 +199,6 @@ impl Select {
             list(&self.artifact),
             self.package.clone().unwrap_or_default(),
             self.name.clone().unwrap_or_default(),
-            list(&self.route),
         ];
         let labels = self.labels.iter();
         words.extend(labels.map(|(key, patterns)| format!("{key}={}", list(patterns))));
@@ -773,21 +772,7 @@ fn of_toml(error: &toml::de::Error, text: &str) -> Problem {
         Some((title, rest)) => (title, rest),
         None => (message, ""),
     };
-    let written = title.split('`').nth(1).unwrap_or("");
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let help = if title.contains("datetime") {
-        Some("write a date in quotes: \"2027-01-31\"".to_owned())
-    } else if !known.is_empty() {
-        let list = known.join(", ");
-        Some(match nearest(written, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? known are {list}"),
-            None => format!("known are {list}"),
-        })
-    } else {
-        Some(rest.to_owned())
-            .filter(|rest| !rest.is_empty())
-            .map(|rest| format!("expected {rest}"))
-    };
+    let help = of_serde(title, rest, text.get(span.clone()).unwrap_or(""));
     // More than a line of detail is not for a title.
     let (title, label) = title.split_once('\n').unwrap_or((title, ""));
     Problem {
@@ -795,5 +780,28 @@ fn of_toml(error: &toml::de::Error, text: &str) -> Problem {
         span,
         label: label.trim().to_owned(),
         help,
+    }
+}
+
+/// What to write instead of what serde did not expect.
+fn of_serde(title: &str, expected: &str, raw: &str) -> Option<String> {
+    let is_name = title.starts_with("unknown field") || title.starts_with("unknown variant");
+    if is_name {
+        let written = title.split('`').nth(1).unwrap_or("");
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let list = known.join(", ");
+        return Some(match nearest(written, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? known are {list}"),
+            None => format!("known are {list}"),
+        });
+    }
+    if Date::parse(raw).is_some() {
+        return Some(format!("write a date in quotes: \"{raw}\""));
+    }
+    match expected {
+        "" => None,
+        "a sequence" => Some(format!("expected a list: [{raw}]")),
+        "u64" => Some("expected a whole number, not negative".to_owned()),
+        other => Some(format!("expected {other}")),
     }
 }

@@ -34,7 +34,7 @@ impl Verdict {
         match self {
             Self::Held => "held",
             Self::Waived => "waived",
-            Self::NoWorse => "over, no worse",
+            Self::NoWorse => "no worse",
             Self::CannotTell => "can't tell",
             Self::Missing => "missing",
             Self::Breach => "breach",
@@ -409,16 +409,14 @@ impl Judge<'_> {
             regression.dimension,
         );
         let beyond = change.worsening(data.value, change.bound(before.value));
-        let how = match change.amount {
-            Amount::Relative(_) if before.value != 0.0 => {
-                let percent = (data.value - before.value) / before.value.abs() * 100.0;
-                format!("{percent:+.2} %")
+        let difference = data.value - before.value;
+        let how = match (change.amount, dimension) {
+            (Amount::Relative(_), _) if before.value != 0.0 => {
+                format!("{:+.2} %", difference / before.value.abs() * 100.0)
             }
-            _ => format!(
-                "{}{}",
-                if data.value < before.value { "-" } else { "+" },
-                dimension.show(worse.abs())
-            ),
+            (_, Dimension::Share { .. }) => format!("{:+.2} pp", difference * 100.0),
+            _ if difference < 0.0 => format!("-{}", dimension.show(-difference)),
+            _ => format!("+{}", dimension.show(difference)),
         };
         let floor = regression.floor;
         if beyond <= 0.0 || worse <= floor {

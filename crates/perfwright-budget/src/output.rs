@@ -243,9 +243,14 @@ impl Report {
         let mut out = String::new();
         for row in self.rows.iter().filter(|row| row.level != Level::Ok) {
             let title = format!("{}: {}", row.verdict.name(), row.name());
+            // Whether what is not known fails a check is for its exit code to say.
+            let level = match row.verdict {
+                Verdict::CannotTell => Level::Warning,
+                _ => row.level,
+            };
             out.push_str(&format!(
                 "::{} file={},line={},title={}::{}\n",
-                row.level.name(),
+                level.name(),
                 property(&self.file),
                 row.line,
                 property(&title),

@@ -125,6 +125,7 @@ impl Dimension {
         let (at, what) = match unit {
             "" => (start..start + body.len(), "a unit is missing".to_owned()),
             _ if self == Self::Count => (at, format!("`{unit}`: no unit is expected here")),
+            _ if Self::Any.factor(unit).is_some() => (at, format!("`{unit}` does not fit here")),
             _ => (at, format!("unknown unit `{unit}`")),
         };
         let help = match self.near(unit) {
