@@ -19,8 +19,7 @@ use crate::{
 pub const FILE_VERSION: u32 = 1;
 /// Bytes of a file that are read, at most.
 const MAX_BYTES: usize = 4 << 20;
-/// Standard deviations that an estimate has to be beyond a limit to be called a breach, if the file does not say.
-/// By chance that happens to one of 740 shares that are exactly at their limit.
+/// Standard deviations that an estimate has to be beyond a limit to be a breach, if the file does not say. By chance that happens to one of 740 shares that are exactly at their limit.
 const DEVIATIONS: f64 = 3.0;
 
 /// The budgets of a file.
@@ -148,6 +147,11 @@ impl Budgets {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// What of the environment they need to know: `arch`, `cpu`, `os`, `rustc`.
+    pub fn environment(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(String::as_str)
     }
 
     /// The packages whose dependencies are to be counted.

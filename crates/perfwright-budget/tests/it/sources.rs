@@ -287,7 +287,7 @@ fn dependencies_are_counted_by_features() {
         features: vec!["x".to_owned()],
         default_features: false,
     };
-    assert_eq!(budgets.packages(), [query.clone()]);
+    assert_eq!(budgets.packages(), std::slice::from_ref(&query));
     let mut sources = Sources::new();
     assert_eq!(
         check(&budgets, &sources, None).rows[0].verdict,
