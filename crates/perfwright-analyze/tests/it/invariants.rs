@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::notation::folded;
 
 /// Up to 40 stacks over five functions, so that recursion and shared callers are common.
-fn stacks() -> impl Strategy<Value = String> {
+pub(crate) fn stacks() -> impl Strategy<Value = String> {
     let frame = prop::sample::select(vec!["a", "b>c", "c", "d@d.rs:1", "d@d.rs:2", "a::e"]);
     let stack = (prop::collection::vec(frame, 1..8), 1..100_i64, 0..3_u8);
     let line = |(frames, count, thread): (Vec<&str>, i64, u8)| {

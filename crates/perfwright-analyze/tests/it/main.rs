@@ -7,5 +7,6 @@ mod invariants;
 mod labels;
 mod names;
 mod notation;
+mod sift;
 mod top;
 mod tree;
