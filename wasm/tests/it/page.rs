@@ -4,6 +4,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     path::{Path, PathBuf},
 };
 
@@ -161,6 +163,44 @@ fn a_profile_comes_by_the_file_dialog_and_by_paste() {
     );
     page.wait_text("#profile", "pasted");
     page.wait_text("#details", "7");
+    page.done();
+}
+
+/// Answers every request with these bytes, to whoever asks from wherever.
+fn serve(bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).expect("a request");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                bytes.len()
+            );
+            // A browser that is closed meanwhile does not matter.
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(bytes));
+        }
+    });
+    format!("http://{address}/stacks.folded")
+}
+
+#[test]
+fn a_profile_comes_from_an_address() {
+    let url = serve(b"main;parse 12\nmain;render 30\n");
+    let hash = format!("#view=table&url={url}");
+    let Some(mut page) = Page::of("url", HTML.as_bytes(), &hash) else {
+        return;
+    };
+    page.wait_text("#rows tbody", "render");
+    assert_eq!(page.text("#profile"), "stacks.folded");
+    assert!(page.browser.text("location.hash").contains("url="));
+    page.browser
+        .value("location.hash = '#url=http://127.0.0.1:1/nothing'");
+    page.wait_text("#nothing h1", "could not be fetched");
     page.done();
 }
 
