@@ -28,6 +28,8 @@ const rows = {
       await this.draw();
       const top = at * TABLE_ROW, box = $("rows");
       if (top < box.scrollTop || top > box.scrollTop + box.clientHeight - 3 * TABLE_ROW) box.scrollTop = top - box.clientHeight / 2;
+    } else {
+      this.at = Math.ceil($("rows").scrollTop / TABLE_ROW);
     }
     await this.draw();
   },
