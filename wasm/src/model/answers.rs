@@ -73,7 +73,7 @@ impl Session {
             json.number("rows", f64::from(shown.main.flame.rows));
             json.flag("diff", shown.wholes.is_some());
             json.flag("empty", tree.nodes().len() == 1);
-            let sums = shown.sums.of(0);
+            let sums = shown.main.sides_of(NodeId::ROOT);
             json.text(
                 "total",
                 &quantity(sums.total_values[1], &shown.sample_type.unit),
@@ -93,7 +93,7 @@ impl Session {
             if let Some(symbol) = shown.selected {
                 json.within("selected", |json| {
                     self.name_fields(json, shown, symbol.index());
-                    self.value_fields(json, shown, shown.sums.of(symbol.index()));
+                    self.value_fields(json, shown, shown.sums().of(symbol.index()));
                 });
             }
         })
@@ -111,7 +111,7 @@ impl Session {
 
     fn value_fields(&self, json: &mut Json, shown: &Shown, sides: Sides) {
         let unit = &shown.sample_type.unit;
-        let whole = shown.sums.of(0).total_values;
+        let whole = shown.main.sides_of(NodeId::ROOT).total_values;
         for (name, values) in [("self", sides.self_values), ("total", sides.total_values)] {
             json.within(name, |json| {
                 json.number("value", values[1] as f64);
@@ -157,13 +157,7 @@ impl Session {
                 json.text("file", file);
                 json.text("shortFile", short_path(file, &[]));
             }
-            let sides = match &picture.sides {
-                Some(sides) => sides[id.index()],
-                None => Sides {
-                    self_values: [0, tree.node(id).self_value],
-                    total_values: [0, tree.node(id).total_value],
-                },
-            };
+            let sides = picture.sides_of(id);
             self.value_fields(json, shown, sides);
             let parent = tree.node(tree.node(id).parent);
             let of_parent = tree.node(id).total_value as f64 / parent.total_value.max(1) as f64;
@@ -265,7 +259,7 @@ impl Session {
                 json.element(|json| {
                     json.number("symbol", symbol as f64);
                     self.name_fields(json, shown, symbol);
-                    self.value_fields(json, shown, shown.sums.of(symbol));
+                    self.value_fields(json, shown, shown.sums().of(symbol));
                     json.number("color", f64::from(shown.symbol_color(symbol)));
                     json.flag(
                         "selected",
@@ -314,13 +308,7 @@ impl Session {
                     json.flag("open", row.is_open);
                     json.flag("leaf", tree.children(row.node).len() == 0);
                     self.name_fields(json, shown, node.symbol.index());
-                    let sides = match &shown.main.sides {
-                        Some(sides) => sides[row.node.index()],
-                        None => Sides {
-                            self_values: [0, node.self_value],
-                            total_values: [0, node.total_value],
-                        },
-                    };
+                    let sides = shown.main.sides_of(row.node);
                     self.value_fields(json, shown, sides);
                     json.number("color", f64::from(shown.symbol_color(node.symbol.index())));
                     json.flag("selected", selected == Some(row.node.index() as u32));

@@ -1,6 +1,9 @@
 //! The open profiles and what is shown of them.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
 
 use perfwright_analyze::{
     By, CallTree, NodeId, Overlay, Sides, SymbolId, common_sample_type, short_name,
@@ -75,7 +78,8 @@ pub(super) struct Shown {
     /// Full names by short ones, where they differ.
     pub(super) full: HashMap<String, String>,
     palette: Palette,
-    pub(super) sums: Sums,
+    /// Only views of functions need them, so the first picture does not wait for them.
+    sums: OnceCell<Sums>,
     pub(super) found: Found,
     pub(super) selected: Option<SymbolId>,
     /// Of a comparison, the trees of both.
@@ -221,7 +225,7 @@ impl Session {
         let full = full.into_inner();
         Ok(Shown {
             palette: Palette::new(&tree, &full, self.dark),
-            sums: Sums::new(&tree, sides.as_deref()),
+            sums: OnceCell::new(),
             main: Picture::main(Flame::new(tree), sides),
             sample_type: opened.profile.sample_types()[positions[1]].clone(),
             wholes,
@@ -496,6 +500,7 @@ impl Session {
             ..
         } = shown;
         let symbols = main.flame.tree.symbols();
+        let sums = sums.get_or_init(|| main.sums());
         let column = match (column, &wholes) {
             (Column::SelfChange, None) => Column::SelfValue,
             (Column::TotalChange, None) => Column::Total,
@@ -543,6 +548,23 @@ impl Picture {
         }
     }
 
+    fn sums(&self) -> Sums {
+        Sums::new(&self.flame.tree, self.sides.as_deref())
+    }
+
+    /// What a node has in the baseline, if there is one, and in the candidate.
+    pub(super) fn sides_of(&self, node: NodeId) -> Sides {
+        let values = || {
+            let node = self.flame.tree.node(node);
+            Sides {
+                self_values: [0, node.self_value],
+                total_values: [0, node.total_value],
+            }
+        };
+        let sides = self.sides.as_ref().map(|sides| sides[node.index()]);
+        sides.unwrap_or_else(values)
+    }
+
     /// The symbol of a node, as the main tree numbers them.
     fn main_symbol(&self, node: NodeId) -> Option<SymbolId> {
         let symbol = self.flame.tree.node(node).symbol;
@@ -565,6 +587,11 @@ impl Picture {
 }
 
 impl Shown {
+    /// Self and total of every function.
+    pub(super) fn sums(&self) -> &Sums {
+        self.sums.get_or_init(|| self.main.sums())
+    }
+
     pub(super) fn symbol_color(&self, symbol: usize) -> u32 {
         self.palette.of(symbol)
     }
