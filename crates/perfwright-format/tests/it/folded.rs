@@ -236,6 +236,25 @@ fn an_absent_sample_type_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
 
+    /// Few names, so that lines begin alike in every way: a stack is the same whatever line came before.
+    #[test]
+    fn a_line_is_read_alike_after_any_other(
+        lines in vec((vec("(a|aa|b|)", 1..5), 1..9_i64), 2..12),
+    ) {
+        let text = |lines: &[(Vec<String>, i64)]| -> String {
+            lines
+                .iter()
+                .map(|(frames, count)| format!("x;{} {count}\n", frames.join(";")))
+                .collect()
+        };
+        let together = parse(&text(&lines)).profile;
+        let mut apart = parse(&text(&lines[..1])).profile;
+        for line in &lines[1..] {
+            apart.merge(&parse(&text(std::slice::from_ref(line))).profile).unwrap();
+        }
+        prop_assert_eq!(print(&together), print(&apart));
+    }
+
     #[test]
     fn what_is_written_is_read_back(
         stacks in vec((vec("[a-z<>:$ 0-9]{0,5}[a-z#]", 1..6), 1..1_000_000_i64), 1..20),
