@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::budget::args::BudgetCommand;
 use crate::profile::args::ProfileArgs;
 use crate::view::args::ViewCommand;
 
@@ -35,6 +36,9 @@ pub struct Cli {
 pub enum Command {
     /// Build a program, put it under load, and show where its CPU time goes.
     Profile(ProfileArgs),
+    /// Hold measurements against the budgets of a file.
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// Commands that read profile files.
     #[command(flatten)]
     View(ViewCommand),

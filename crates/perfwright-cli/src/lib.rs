@@ -3,10 +3,12 @@
 //! The binary `cargo-perfwright` is three lines over [`main`]; a workspace that has an `xtask` of
 //! its own flattens [`Command`] into its commands and calls [`run`], as this repository does.
 //!
-//! Exit codes: 0 done, 1 failed (one message on stderr says what and what to do), 2 wrong usage.
+//! Exit codes: 0 done, 1 failed (one message on stderr says what and what to do), 2 wrong usage; `budget check`
+//! adds 3 and 4, which its help explains.
 
 mod args;
 mod browser;
+mod budget;
 mod profile;
 mod report;
 mod table;
@@ -55,11 +57,18 @@ pub fn main() -> ExitCode {
 pub fn run(command: Command, context: &Context) -> ExitCode {
     let mut terminal = terminal::Terminal::from_process(context.color);
     let result = match command {
-        Command::Profile(args) => profile::run(&args, context, &mut terminal),
-        Command::View(command) => view::run(&command, context, &mut terminal),
+        Command::Profile(args) => profile::run(&args, context, &mut terminal).map(|()| 0),
+        Command::Budget(command) => budget::run(&command, &mut terminal),
+        Command::View(command) => view::run(&command, context, &mut terminal).map(|()| 0),
     };
-    match result.and_then(|()| terminal.finish().context("write to standard output")) {
-        Ok(()) => ExitCode::SUCCESS,
+    let finished = |code| {
+        terminal
+            .finish()
+            .context("write to standard output")
+            .map(|()| code)
+    };
+    match result.and_then(finished) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => terminal.fail(&error),
     }
 }

@@ -205,6 +205,12 @@ impl Terminal {
         self.remark(&label, text);
     }
 
+    /// Writes a text of several lines to standard error, made for colours or for none.
+    pub(crate) fn excerpt(&mut self, render: impl FnOnce(bool) -> String) {
+        let text = render(self.err_paint.enabled);
+        let _ = writeln!(self.err, "{text}");
+    }
+
     /// Says on standard error what has been done, or begins: "    Building shop".
     pub(crate) fn status(&mut self, verb: &str, text: impl Display) {
         if self.progress != Progress::Silent {

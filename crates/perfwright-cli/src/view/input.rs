@@ -39,7 +39,7 @@ fn read_merged(files: &[PathBuf], terminal: &mut Terminal) -> Result<Profile> {
 }
 
 /// Reads one profile; what its format could not keep is told as warnings.
-pub(super) fn read_file(file: &Path, terminal: &mut Terminal) -> Result<Profile> {
+pub(crate) fn read_file(file: &Path, terminal: &mut Terminal) -> Result<Profile> {
     let limits = Limits::default();
     let bytes =
         read_bytes(file, limits.bytes as u64).with_context(|| format!("read {}", name_of(file)))?;

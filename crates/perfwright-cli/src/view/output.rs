@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 use crate::units;
 
 /// Writes a file by `fill`, or standard output for `-`; says where it went.
-pub(super) fn write(
+pub(crate) fn write(
     out: &Path,
     terminal: &mut Terminal,
     fill: impl FnOnce(&mut dyn Write) -> Result<()>,

@@ -30,6 +30,7 @@ fn commands() {
         .collect();
     let expected = [
         "profile",
+        "budget",
         "top",
         "view",
         "flamegraph",
@@ -42,6 +43,13 @@ fn commands() {
     assert_eq!(names, expected, "a command without a snapshot of its help");
     for name in expected {
         insta::assert_snapshot!(name, help(&[name]));
+    }
+}
+
+#[test]
+fn commands_of_budget() {
+    for name in ["check"] {
+        insta::assert_snapshot!(format!("budget_{name}"), help(&["budget", name]));
     }
 }
 

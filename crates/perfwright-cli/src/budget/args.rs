@@ -1,0 +1,82 @@
+//! The arguments of `budget`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  Hold what the last run, the benches and the files say against perfwright.toml
+    cargo perfwright budget check
+  Compare with what was measured before, and leave reports for continuous integration
+    cargo perfwright budget check --baseline main/budget.json --out target/budget --github
+  Check one profile, of whatever profiler
+    cargo perfwright budget check --profile cpu=service.pb.gz
+
+Exit codes: 0 held, 1 failed, 2 wrong budget file or usage, 3 breach or missing data, 4 can't tell.";
+
+/// Hold measurements against budgets.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BudgetCommand {
+    /// Check every budget of a file and give a verdict on each of its limits.
+    Check(CheckArgs),
+}
+
+/// Check every budget of a file and give a verdict on each of its limits.
+///
+/// Nothing is run and nothing is measured anew, but for counting dependencies with cargo: the numbers come from
+/// the last run of `profile`, from criterion's saved results, and from files.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CheckArgs {
+    /// The budget file
+    #[arg(long, value_name = "FILE", default_value = "perfwright.toml")]
+    pub file: PathBuf,
+    /// The folder that artifacts are looked for in, and the default of other sources [default: the file's]
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+    /// A run's folder [default: target/perfwright/latest, if there is one]
+    #[arg(long, value_name = "FOLDER")]
+    pub run: Option<PathBuf>,
+    /// A profile in place of the run's, such as cpu=service.pb.gz; can be given several times
+    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
+    pub profile: Vec<(String, PathBuf)>,
+    /// A page of metrics in Prometheus's text format
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// The folder of criterion's results [default: target/criterion, if there is one]
+    #[arg(long, value_name = "FOLDER")]
+    pub criterion: Option<PathBuf>,
+    /// What to compare with: budget.json of an earlier check, a run's folder, or a CPU profile
+    #[arg(long, value_name = "PATH")]
+    pub baseline: Option<PathBuf>,
+    /// How the verdicts are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Print what is not in order as annotations for GitHub, too
+    #[arg(long)]
+    pub github: bool,
+    /// Write budget.json and budget.md into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// How verdicts are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for the terminal
+    Table,
+    /// JSON of schema version 1
+    Json,
+    /// A table in Markdown
+    Markdown,
+}
+
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.to_owned(), file.into()))
+        }
+        _ => Err("give a name and a file, such as cpu=service.pb.gz".to_owned()),
+    }
+}

@@ -1,0 +1,214 @@
+use std::fs;
+
+use clap::Parser;
+use perfwright_format::pprof;
+use perfwright_model::{LabelSetId, Profile, SampleType};
+use tempfile::TempDir;
+
+use super::*;
+use crate::args::{Cli, Command};
+use crate::terminal::Captured;
+
+/// A folder with a budget file, a run, and an artifact.
+fn folder(budgets: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("target/perfwright/latest");
+    fs::create_dir_all(&run).unwrap();
+    fs::write(folder.path().join("perfwright.toml"), budgets).unwrap();
+    fs::write(folder.path().join("page.html"), "<p>").unwrap();
+    let report = r#"{"schema_version": 1, "capture": {"cpu_nanos": 5, "duration_nanos": 10}}"#;
+    fs::write(run.join("report.json"), report).unwrap();
+    let mut profile = Profile::new([SampleType::new("samples", "count")]);
+    for (name, count) in [("a::f", 300), ("b::g", 700)] {
+        let location = profile.frame_location(name);
+        let stack = profile.intern_stack_root_first([location]);
+        profile.record(stack, LabelSetId::EMPTY, &[count]);
+    }
+    let file = fs::File::create(run.join("cpu.pb.gz")).unwrap();
+    pprof::write_gzip(&profile, file).unwrap();
+    folder
+}
+
+/// Runs `budget check` on the folder's file with further arguments.
+fn run_check(folder: &TempDir, more: &[&str]) -> (Result<u8>, Captured) {
+    let file = folder.path().join("perfwright.toml");
+    let fixed = [
+        "cargo-perfwright",
+        "budget",
+        "check",
+        "--file",
+        file.to_str().unwrap(),
+    ];
+    let cli = Cli::try_parse_from(fixed.iter().chain(more)).unwrap();
+    let Command::Budget(command) = cli.command else {
+        panic!("not a budget command");
+    };
+    let (mut terminal, captured) = Terminal::captured(120);
+    let BudgetCommand::Check(args) = command;
+    let code = check(&args, Date::parse("2026-11-21").unwrap(), &mut terminal);
+    (code, captured)
+}
+
+/// Its exit code and what it printed, without the folder's name.
+fn checked(folder: &TempDir, more: &[&str]) -> (u8, String) {
+    let (code, captured) = run_check(folder, more);
+    let path = folder.path().display().to_string();
+    (code.unwrap(), captured.out().replace(&path, "FOLDER"))
+}
+
+const HELD: &str = "version = 1
+[[budget]]
+metric = \"profile.share\"
+select = { crate = \"a\" }
+limits = [\"self < 40%\"]
+[[budget]]
+metric = \"process.cpu\"
+limits = [\"< 60%\"]
+[[budget]]
+metric = \"size\"
+select = { artifact = \"*.html\" }
+limits = [\"raw <= 3B\"]
+";
+
+#[test]
+fn what_holds_exits_with_0() {
+    let (code, out) = checked(&folder(HELD), &[]);
+    assert_eq!(code, 0);
+    let expected = "  verdict  budget                  limit                           measured
+  held     profile.share a         self < 40.0 %  30.0 % (25.8 % to 34.5 %)
+  held     process.cpu             avg < 60.0 %                      50.0 %
+  held     size *.html: page.html  raw <= 3 B                           3 B
+Budgets: 3 held
+";
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn a_breach_exits_with_3_and_says_where() {
+    let budgets = HELD.replace("40%", "20%").replace("raw <= 3B", "raw < 3B");
+    let (code, out) = checked(&folder(&budgets), &[]);
+    assert_eq!(code, 3);
+    let expected = "  verdict  budget                  limit                           measured
+  held     process.cpu             avg < 60.0 %                      50.0 %
+  breach   profile.share a         self < 20.0 %  30.0 % (25.8 % to 34.5 %)
+  breach   size *.html: page.html  raw < 3 B                            3 B
+FOLDER/perfwright.toml:3: profile.share a: breach
+FOLDER/perfwright.toml:10: size *.html: page.html: breach
+Budgets: 1 held, 2 breach
+";
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn missing_data_exit_with_3() {
+    let folder = folder(HELD);
+    fs::remove_dir_all(folder.path().join("target")).unwrap();
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 3);
+    assert!(
+        out.contains("there is no run") && out.contains("there is no cpu profile"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_data_do_not_decide_exits_with_4() {
+    let (code, out) = checked(&folder(&HELD.replace("40%", "29%")), &[]);
+    assert_eq!(code, 4);
+    assert!(out.contains("1 can't tell"), "{out}");
+}
+
+#[test]
+fn a_bad_file_exits_with_2_and_is_shown_in_place() {
+    let (code, captured) = run_check(&folder(&HELD.replace("40%", "40%%")), &[]);
+    assert_eq!(code.unwrap(), 2);
+    let err = captured.err();
+    assert!(
+        err.contains("perfwright.toml:5:21") && err.contains("^^ unknown unit `%%`"),
+        "{err}"
+    );
+}
+
+#[test]
+fn sources_that_are_asked_for_must_be_there() {
+    let folder = folder(HELD);
+    for args in [
+        ["--run", "gone"],
+        ["--profile", "cpu=gone"],
+        ["--metrics", "gone"],
+        ["--criterion", "gone"],
+        ["--baseline", "gone.json"],
+    ] {
+        assert!(run_check(&folder, &args).0.is_err(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_report_is_a_baseline_and_nothing_else_is_written() {
+    let regression = "[[budget]]\nmetric = \"size\"\nid = \"page\"\nselect = { artifact = \"page.html\" }\n\
+                      regression = { max = \"+2%\" }\n";
+    let folder = folder(&format!("{HELD}{regression}"));
+    let out = folder.path().join("out");
+    let out = out.to_str().unwrap();
+    let (code, text) = checked(&folder, &["--out", out]);
+    assert_eq!(code, 3, "a regression without a baseline: {text}");
+    let names = |at: &Path| {
+        let entries = fs::read_dir(at).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names(&folder.path().join("out")),
+        ["budget.json", "budget.md"]
+    );
+    assert_eq!(
+        names(folder.path()),
+        ["out", "page.html", "perfwright.toml", "target"]
+    );
+    assert_eq!(checked(&folder, &["--baseline", out]).0, 0);
+    fs::write(folder.path().join("page.html"), "<p>longer").unwrap();
+    let (code, text) = checked(&folder, &["--baseline", out, "--format", "markdown"]);
+    assert_eq!(code, 3);
+    assert!(
+        text.contains("| **breach** | `page: page.html` | `raw +2%` | 9 B | 3 B | +200.00 % |"),
+        "{text}"
+    );
+}
+
+#[test]
+fn annotations_and_json_are_printed() {
+    let folder = folder(&HELD.replace("raw <= 3B", "raw < 3B"));
+    let (_, out) = checked(&folder, &["--github", "--format", "json"]);
+    let (json, github) = out.split_at(out.find("::error").unwrap());
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["exit_code"], 3);
+    assert!(
+        github.starts_with("::error file=FOLDER/perfwright.toml,line=10,title=breach%3A size"),
+        "{github}"
+    );
+}
+
+#[test]
+fn dependencies_of_a_package_are_counted_by_cargo() {
+    let folder = folder(
+        "version = 1\n[[budget]]\nmetric = \"dependencies\"\nselect = { package = \"lone\" }\nlimits = [\"count <= 1\"]\n",
+    );
+    let src = folder.path().join("src");
+    fs::create_dir_all(&src).unwrap();
+    fs::write(src.join("lib.rs"), "").unwrap();
+    fs::write(
+        folder.path().join("Cargo.toml"),
+        "[package]\nname = \"lone\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    )
+    .unwrap();
+    let lock = "version = 4\n\n[[package]]\nname = \"lone\"\nversion = \"0.1.0\"\n";
+    fs::write(folder.path().join("Cargo.lock"), lock).unwrap();
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 0, "{out}");
+    fs::write(folder.path().join("Cargo.toml"), "[broken").unwrap();
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 3, "{out}");
+}
