@@ -38,6 +38,7 @@ fn pure_crates_build_for_wasm() {
             "perfwright-model",
             "perfwright-format",
             "perfwright-analyze",
+            "perfwright-viewer",
         ],
     );
 }
