@@ -2,13 +2,13 @@
 //!
 //! The functions and crates that budgets ask for are *classes*. A stack is in a class if one of its frames is,
 //! so going from the callers to the callees a stack only gains classes. Where it does there is a *state*: the
-//! caller's state, and the classes that came new. Most stacks are in the state of their callers; a sample adds
-//! its value to all classes of its state's chain.
+//! caller's state, and the list of classes that came new. Most stacks are in the state of their callers; a sample
+//! adds its value to all lists of its state's chain, and lists add theirs to their classes in the end.
 
 use std::collections::{BTreeMap, HashMap};
 
 use perfwright_analyze::{crate_of, crate_of_path};
-use perfwright_model::{Frame, LabelSetId, LabelValue, LocationId, Profile, StackId};
+use perfwright_model::{Frame, FunctionId, LabelSetId, LabelValue, LocationId, Profile, StackId};
 use perfwright_stats::effective_count_of_groups;
 
 use super::{Data, Reading};
@@ -100,6 +100,9 @@ impl Found {
     }
 }
 
+/// How long chains of states are, about.
+const CHAIN: usize = 8;
+
 /// What is asked for by name.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
 enum Class<'a> {
@@ -138,7 +141,7 @@ fn of_profile(
     }
     let states = States::new(profile, &Classifier::new(&classes));
     let samples = SamplesByLabels::new(profile, column);
-    let mut sums = Sums::new(classes.len());
+    let mut sums = Sums::new(&states);
     let mut found = Vec::with_capacity(asked.len());
     for (labels, members) in groups {
         let (whole, effective_count) = samples.sum(profile, labels, &states, &mut sums);
@@ -211,8 +214,6 @@ impl<'a> Classifier<'a> {
         if of_type.len() != name.len() {
             self.functions.find(of_type, classes);
         }
-        classes.sort_unstable();
-        classes.dedup();
     }
 
     fn crate_name(&self, name: &str, classes: &mut Vec<u32>) {
@@ -302,130 +303,166 @@ impl PrefixNode<'_> {
     }
 }
 
-/// Lists of classes, one for each thing, end to end.
+/// Distinct lists of classes, ascending, by number. 0 is the empty one.
 struct Lists {
     ends: Vec<u32>,
     classes: Vec<u32>,
+    ids: HashMap<Box<[u32]>, u32>,
 }
 
 impl Lists {
-    fn with_capacity(things: usize) -> Self {
-        let mut ends = Vec::with_capacity(things + 1);
-        ends.push(0);
+    fn new() -> Self {
         Self {
-            ends,
+            ends: vec![0, 0],
             classes: Vec::new(),
+            ids: HashMap::new(),
         }
     }
 
-    fn push(&mut self, classes: &[u32]) {
-        self.classes.extend_from_slice(classes);
+    fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    /// The number of a list, which is sorted first.
+    fn intern(&mut self, list: &mut Vec<u32>) -> u32 {
+        if list.is_empty() {
+            return 0;
+        }
+        list.sort_unstable();
+        list.dedup();
+        if let Some(&id) = self.ids.get(list.as_slice()) {
+            return id;
+        }
+        let id = self.len() as u32;
+        self.classes.extend_from_slice(list);
         self.ends.push(self.classes.len() as u32);
+        self.ids.insert(list.as_slice().into(), id);
+        id
     }
 
     #[inline]
-    fn of(&self, thing: usize) -> &[u32] {
-        &self.classes[self.ends[thing] as usize..self.ends[thing + 1] as usize]
+    fn of(&self, id: u32) -> &[u32] {
+        &self.classes[self.ends[id as usize] as usize..self.ends[id as usize + 1] as usize]
     }
 }
 
 /// The classes of all stacks.
 struct States {
+    lists: Lists,
     /// By stack.
     of_stack: Vec<u32>,
-    /// By state: the state it extends. 0 is the state without classes.
-    parents: Vec<u32>,
-    /// By state: what came new.
-    new: Lists,
-    /// By location: the classes of its innermost frame.
-    leaves: Lists,
-    /// By stack: its location.
-    locations: Vec<u32>,
+    /// State 0 is the one without classes.
+    states: Vec<State>,
+    /// By stack: the classes of its innermost frame, as a list.
+    leaves: Vec<u32>,
     /// By class: some location is in it.
     known: Vec<bool>,
 }
 
+/// A state of stacks.
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// The state it extends.
+    parent: u32,
+    /// The classes of the location that made it, as a list.
+    classes: u32,
+    /// Those of them that came new.
+    added: u32,
+}
+
 impl States {
     fn new(profile: &Profile, classifier: &Classifier<'_>) -> Self {
-        let (all, leaves) = classes_of_locations(profile, classifier);
         let mut states = Self {
+            lists: Lists::new(),
             of_stack: vec![0; profile.stack_count()],
-            parents: vec![0],
-            new: Lists::with_capacity(1),
-            leaves,
-            locations: vec![u32::MAX; profile.stack_count()],
+            states: vec![State::default()],
+            leaves: vec![0; profile.stack_count()],
             known: vec![false; classifier.count],
         };
-        states.new.push(&[]);
-        for &class in &all.classes {
+        let locations = classes_of_locations(profile, classifier, &mut states.lists);
+        for &class in &states.lists.classes {
             states.known[class as usize] = true;
         }
-        let mut added = Vec::new();
+        let mut extended: HashMap<(u32, u32), u32> = HashMap::new();
         // A parent's id is smaller than its children's.
         for index in 0..profile.stack_count() {
             let Some(node) = profile.stack_node(StackId::from_index(index)) else {
                 continue;
             };
-            states.locations[index] = node.location.index() as u32;
+            let [classes, leaf] = locations[node.location.index()];
             let above = states.of_stack[node.parent.index()];
-            let classes = all.of(node.location.index());
-            states.of_stack[index] = above;
-            if classes.is_empty() {
-                continue;
-            }
-            added.clear();
-            added.extend(
-                classes
-                    .iter()
-                    .copied()
-                    .filter(|&class| !states.has(above, class)),
-            );
-            if !added.is_empty() {
-                states.of_stack[index] = states.parents.len() as u32;
-                states.parents.push(above);
-                states.new.push(&added);
-            }
+            states.leaves[index] = leaf;
+            states.of_stack[index] = match classes {
+                0 => above,
+                _ => *extended
+                    .entry((above, classes))
+                    .or_insert_with(|| states.extend(above, classes)),
+            };
         }
         states
     }
 
-    fn has(&self, mut state: u32, class: u32) -> bool {
-        while state != 0 {
-            if self.new.of(state as usize).contains(&class) {
-                return true;
-            }
-            state = self.parents[state as usize];
+    /// The state of a stack that has a location with these classes on top of `above`.
+    fn extend(&mut self, above: u32, classes: u32) -> u32 {
+        if self.chain(above).any(|state| state.classes == classes) {
+            return above;
         }
-        false
+        let is_new = |class: &u32| {
+            let has = |state: State| self.lists.of(state.added).binary_search(class).is_ok();
+            !self.chain(above).any(has)
+        };
+        let list = self.lists.of(classes).iter().copied();
+        let mut added: Vec<u32> = list.filter(is_new).collect();
+        if added.is_empty() {
+            return above;
+        }
+        let added = self.lists.intern(&mut added);
+        self.states.push(State {
+            parent: above,
+            classes,
+            added,
+        });
+        self.states.len() as u32 - 1
+    }
+
+    /// A state and those that it extends, without the one without classes.
+    fn chain(&self, mut state: u32) -> impl Iterator<Item = State> {
+        std::iter::from_fn(move || {
+            let found = self.states[state as usize];
+            let is_last = state == 0;
+            state = found.parent;
+            (!is_last).then_some(found)
+        })
     }
 }
 
-/// The classes of every location: of all its frames, and of the innermost alone.
-fn classes_of_locations(profile: &Profile, classifier: &Classifier<'_>) -> (Lists, Lists) {
-    let functions = profile.functions().len();
-    let mut of_function = Lists::with_capacity(functions);
+/// The classes of every location, as lists: of all its frames, and of the innermost alone.
+fn classes_of_locations(
+    profile: &Profile,
+    classifier: &Classifier<'_>,
+    lists: &mut Lists,
+) -> Vec<[u32; 2]> {
     let mut found = Vec::new();
-    for index in 0..functions {
+    let functions = (0..profile.functions().len()).map(|index| {
         found.clear();
-        let name = profile.function_name(perfwright_model::FunctionId::from_index(index));
+        let name = profile.function_name(FunctionId::from_index(index));
         classifier.function(name, &mut found);
-        of_function.push(&found);
-    }
+        lists.intern(&mut found)
+    });
+    let of_function: Vec<u32> = functions.collect();
     let mut crates = Crates {
         profile,
         classifier,
         by_name: HashMap::new(),
     };
-    let count = profile.location_count();
-    let (mut all, mut leaves) = (Lists::with_capacity(count), Lists::with_capacity(count));
     let mut leaf = Vec::new();
-    for index in 0..count {
+    let locations = (0..profile.location_count()).map(|index| {
         let id = LocationId::from_index(index);
         let frames = profile.frames(id);
         found.clear();
         leaf.clear();
         for (depth, frame) in frames.iter().enumerate() {
-            found.extend_from_slice(of_function.of(frame.function.index()));
+            found.extend_from_slice(lists.of(of_function[frame.function.index()]));
             crates.add(id, Some(frame), &mut found);
             if depth == 0 {
                 leaf.extend_from_slice(&found);
@@ -435,12 +472,9 @@ fn classes_of_locations(profile: &Profile, classifier: &Classifier<'_>) -> (List
             crates.add(id, None, &mut found);
             leaf.extend_from_slice(&found);
         }
-        found.sort_unstable();
-        found.dedup();
-        all.push(&found);
-        leaves.push(&leaf);
-    }
-    (all, leaves)
+        [lists.intern(&mut found), lists.intern(&mut leaf)]
+    });
+    locations.collect()
 }
 
 /// Finds the crates of frames, as [`By::Crate`](perfwright_analyze::By::Crate) does.
@@ -491,17 +525,58 @@ impl Crates<'_> {
     }
 }
 
-/// What the classes of a group of samples sum up to.
+/// What a group of samples sums up to.
 struct Sums {
+    /// By class.
     selfs: Vec<f64>,
     totals: Vec<f64>,
+    /// By list.
+    self_lists: Vec<f64>,
+    total_lists: Vec<f64>,
+    /// By state; 0 outside of use.
+    states: Vec<f64>,
 }
 
 impl Sums {
-    fn new(classes: usize) -> Self {
+    fn new(states: &States) -> Self {
         Self {
-            selfs: vec![0.0; classes],
-            totals: vec![0.0; classes],
+            selfs: vec![0.0; states.known.len()],
+            totals: vec![0.0; states.known.len()],
+            self_lists: vec![0.0; states.lists.len()],
+            total_lists: vec![0.0; states.lists.len()],
+            states: vec![0.0; states.states.len()],
+        }
+    }
+
+    /// What states have goes to their lists and to the states that they extend.
+    fn drain_states(&mut self, states: &States) {
+        for index in (1..states.states.len()).rev() {
+            let value = std::mem::take(&mut self.states[index]);
+            if value != 0.0 {
+                let state = states.states[index];
+                self.total_lists[state.added as usize] += value;
+                self.states[state.parent as usize] += value;
+            }
+        }
+        self.states[0] = 0.0;
+    }
+
+    /// What lists have goes to their classes.
+    fn drain_lists(&mut self, lists: &Lists) {
+        let sums = [
+            (&mut self.self_lists, &mut self.selfs),
+            (&mut self.total_lists, &mut self.totals),
+        ];
+        for (by_list, by_class) in sums {
+            by_class.fill(0.0);
+            for (id, value) in by_list.iter_mut().enumerate() {
+                let value = std::mem::take(value);
+                if value != 0.0 {
+                    for &class in lists.of(id as u32) {
+                        by_class[class as usize] += value;
+                    }
+                }
+            }
         }
     }
 }
@@ -604,8 +679,6 @@ impl SamplesByLabels {
         states: &States,
         sums: &mut Sums,
     ) -> (f64, f64) {
-        sums.selfs.fill(0.0);
-        sums.totals.fill(0.0);
         let mut chosen = Vec::new();
         for set in 0..profile.label_set_count() {
             if has_labels(profile, LabelSetId::from_index(set), labels) {
@@ -618,23 +691,27 @@ impl SamplesByLabels {
                 .flat_map(|range| &self.samples[range.clone()])
                 .copied()
         };
+        let count: usize = chosen.iter().map(ExactSizeIterator::len).sum();
+        // One pass over all states is cheaper than many chains, and many chains for few samples are not.
+        let few = count < states.states.len() / CHAIN;
         for position in positions() {
             let sample = profile.sample(position as usize);
             let value = sample.values[self.column].max(0) as f64;
             let stack = sample.stack.index();
-            let mut state = states.of_stack[stack] as usize;
-            if state != 0 {
-                for &class in states.leaves.of(states.locations[stack] as usize) {
-                    sums.selfs[class as usize] += value;
+            sums.self_lists[states.leaves[stack] as usize] += value;
+            match few {
+                false => sums.states[states.of_stack[stack] as usize] += value,
+                true => {
+                    for state in states.chain(states.of_stack[stack]) {
+                        sums.total_lists[state.added as usize] += value;
+                    }
                 }
-            }
-            while state != 0 {
-                for &class in states.new.of(state) {
-                    sums.totals[class as usize] += value;
-                }
-                state = states.parents[state] as usize;
             }
         }
+        if !few {
+            sums.drain_states(states);
+        }
+        sums.drain_lists(&states.lists);
         self.worth(profile, positions())
     }
 }
