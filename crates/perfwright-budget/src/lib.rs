@@ -50,6 +50,8 @@ mod date;
 mod error;
 mod file;
 mod judge;
+#[cfg(feature = "junit")]
+mod junit;
 mod limit;
 mod measure;
 mod metric;

@@ -34,6 +34,11 @@ fn github() {
 }
 
 #[test]
+fn junit() {
+    insta::assert_snapshot!("junit", report().to_junit());
+}
+
+#[test]
 fn json() {
     insta::assert_snapshot!("json", report().to_json());
 }

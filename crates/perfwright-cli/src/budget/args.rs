@@ -56,7 +56,7 @@ pub struct CheckArgs {
     /// Print what is not in order as annotations for GitHub, too
     #[arg(long)]
     pub github: bool,
-    /// Write budget.json and budget.md into this folder
+    /// Write budget.json, budget.md and budget.xml (JUnit) into this folder
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 }
@@ -70,6 +70,8 @@ pub enum Format {
     Json,
     /// A table in Markdown
     Markdown,
+    /// JUnit XML
+    Junit,
 }
 
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {

@@ -48,6 +48,7 @@ fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
         Format::Table => show(&report, terminal),
         Format::Json => terminal.print(report.to_json()),
         Format::Markdown => terminal.print(report.to_markdown()),
+        Format::Junit => terminal.print(report.to_junit()),
     }
     if args.github {
         terminal.print(report.to_github());
@@ -77,6 +78,7 @@ fn write(report: &Report, folder: &Path, terminal: &mut Terminal) -> Result<()> 
     let files = [
         ("budget.json", report.to_json()),
         ("budget.md", report.to_markdown()),
+        ("budget.xml", report.to_junit()),
     ];
     for (name, text) in files {
         output::write(&folder.join(name), terminal, |file| {

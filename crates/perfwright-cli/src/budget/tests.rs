@@ -162,7 +162,7 @@ fn a_report_is_a_baseline_and_nothing_else_is_written() {
     };
     assert_eq!(
         names(&folder.path().join("out")),
-        ["budget.json", "budget.md"]
+        ["budget.json", "budget.md", "budget.xml"]
     );
     assert_eq!(
         names(folder.path()),
