@@ -65,6 +65,6 @@ pub use error::{FileError, Problem};
 pub use file::{Missing, Severity};
 pub use judge::{Level, Report, Row, Verdict, judge};
 pub use limit::Limit;
-pub use measure::{Measurements, SourceError, Sources};
+pub use measure::{Measurements, Part, SourceError, Sources};
 pub use metric::Metric;
 pub use pattern::Pattern;

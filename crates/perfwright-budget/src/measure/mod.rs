@@ -144,6 +144,15 @@ impl Sources {
         }
     }
 
+    /// What makes up the value of a budget on a share of a profile: in which functions it is spent, and on which
+    /// routes, the greatest first. Of other metrics nothing is known.
+    pub fn explain(&self, budget: &Budget) -> Vec<Part> {
+        match budget.metric {
+            Metric::ProfileShare => shares::explain(&self.profiles, &budget.select),
+            _ => Vec::new(),
+        }
+    }
+
     fn readings(&self, budget: &Budget) -> Vec<Reading> {
         let stats = budget.stats();
         match budget.metric {
@@ -170,6 +179,17 @@ impl Sources {
             },
         }
     }
+}
+
+/// A part of what a budget measures.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Part {
+    /// How it is a part: `spent in` a function, `on route`.
+    pub what: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Of all that the budget's share is a share of; parts of one kind sum up to the budget's total.
+    pub share: f64,
 }
 
 impl Budget {

@@ -8,10 +8,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use perfwright_analyze::{crate_of, crate_of_path};
-use perfwright_model::{Frame, FunctionId, LabelSetId, LabelValue, LocationId, Profile, StackId};
+use perfwright_model::{
+    Frame, FunctionId, LabelSetId, LabelValue, LocationId, Profile, StackId, keys,
+};
 use perfwright_stats::effective_count_of_groups;
 
-use super::{Data, Reading};
+use super::{Data, Part, Reading};
 use crate::{
     budgets::{Budget, Select},
     pattern::{self, Pattern},
@@ -177,6 +179,59 @@ fn class_of(select: &Select) -> Option<Class<'_>> {
         ([], crates) => Some(Class::Crates(crates)),
         (functions, _) => Some(Class::Functions(functions)),
     }
+}
+
+/// What makes up the share that a selection asks for: where it is spent and on which routes, the greatest first.
+pub(super) fn explain(profiles: &BTreeMap<String, Profile>, select: &Select) -> Vec<Part> {
+    let (Some(profile), Ok(column)) = (profiles.get(select.profile()), column(profiles, select))
+    else {
+        return Vec::new();
+    };
+    let class = class_of(select);
+    let classes: BTreeMap<Class<'_>, u32> = class.iter().cloned().map(|class| (class, 0)).collect();
+    let states = States::new(profile, &Classifier::new(&classes));
+    let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut routes: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut whole = 0.0;
+    for sample in profile.samples() {
+        if !has_labels(profile, sample.labels, &select.labels) {
+            continue;
+        }
+        let value = sample.values[column].max(0) as f64;
+        whole += value;
+        if class.is_some() && states.of_stack[sample.stack.index()] == 0 {
+            continue;
+        }
+        let innermost = profile
+            .stack_node(sample.stack)
+            .and_then(|node| profile.frames(node.location).first())
+            .map_or("[unknown]", |frame| profile.function_name(frame.function));
+        *spent.entry(innermost).or_default() += value;
+        let route = profile.label_str(sample.labels, keys::ROUTE);
+        *routes.entry(route.unwrap_or("(no route)")).or_default() += value;
+    }
+    let mut parts = ranked("spent in", spent, whole);
+    if routes.keys().any(|&route| route != "(no route)") {
+        parts.extend(ranked("on route", routes, whole));
+    }
+    parts
+}
+
+fn ranked(what: &'static str, values: BTreeMap<&str, f64>, whole: f64) -> Vec<Part> {
+    let used = values.into_iter().filter(|&(_, value)| value > 0.0);
+    let mut parts: Vec<Part> = used
+        .map(|(name, value)| Part {
+            what,
+            name: name.to_owned(),
+            share: value / whole,
+        })
+        .collect();
+    parts.sort_by(|a, b| {
+        b.share
+            .total_cmp(&a.share)
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    parts
 }
 
 /// Finds the classes of names.

@@ -288,3 +288,39 @@ fn patterns_are_unions_as_focus_finds_them() {
         "{shown} is not {share}"
     );
 }
+
+#[test]
+fn a_share_is_explained_by_functions_and_routes() {
+    let explained = |select: &str| {
+        let budgets = budget(
+            "profile.share",
+            &format!("select = {{ {select} }}\nlimits = [\"< 1%\"]"),
+        );
+        let mut sources = Sources::new();
+        sources.profile("cpu", shop());
+        let parts = sources.explain(budgets.iter().next().unwrap());
+        let parts = parts
+            .iter()
+            .map(|part| format!("{} {} {:.3}", part.what, part.name, part.share));
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        explained("function = \"serde_json::*\""),
+        [
+            "spent in <serde_json::ser::Serializer as serde::Serializer>::f 0.150",
+            "spent in serde_json::from_str 0.050",
+            "spent in serde_json::to_vec 0.050",
+            "on route GET / 0.200",
+            "on route POST / 0.050",
+        ]
+    );
+    assert_eq!(
+        explained("route = \"POST /\", function = \"*::load\""),
+        [
+            "spent in db::load 0.800",
+            "spent in serde_json::from_str 0.200",
+            "on route POST / 1.000"
+        ]
+    );
+    assert_eq!(explained("function = \"none\""), Vec::<String>::new());
+}

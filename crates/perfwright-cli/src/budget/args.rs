@@ -20,15 +20,13 @@ Exit codes: 0 held, 1 failed, 2 wrong budget file or usage, 3 breach or missing 
 pub enum BudgetCommand {
     /// Check every budget of a file and give a verdict on each of its limits.
     Check(CheckArgs),
+    /// Show what makes up the shares that are beyond their limits: functions and routes.
+    Explain(ExplainArgs),
 }
 
-/// Check every budget of a file and give a verdict on each of its limits.
-///
-/// Nothing is run and nothing is measured anew, but for counting dependencies with cargo: the numbers come from
-/// the last run of `profile`, from criterion's saved results, and from files.
+/// Where the numbers come from.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct CheckArgs {
+pub struct SourceArgs {
     /// The budget file
     #[arg(long, value_name = "FILE", default_value = "perfwright.toml")]
     pub file: PathBuf,
@@ -50,6 +48,38 @@ pub struct CheckArgs {
     /// What to compare with: budget.json of an earlier check, a run's folder, or a CPU profile
     #[arg(long, value_name = "PATH")]
     pub baseline: Option<PathBuf>,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  Why a budget does not hold: where its share is spent, and on which routes
+    cargo perfwright budget explain
+  The same of one budget, whether it holds or not
+    cargo perfwright budget explain json-share";
+
+/// Show what makes up the shares that are beyond their limits: functions and routes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// The ids of the budgets [default: those that do not hold]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// How many lines of each kind; 0 for all
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 10)]
+    pub lines: usize,
+}
+
+/// Check every budget of a file and give a verdict on each of its limits.
+///
+/// Nothing is run and nothing is measured anew, but for counting dependencies with cargo: the numbers come from
+/// the last run of `profile`, from criterion's saved results, and from files.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// How the verdicts are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

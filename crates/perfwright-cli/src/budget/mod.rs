@@ -7,13 +7,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
-use perfwright_budget::{Budgets, Date, Level, Report, Row, Verdict, judge};
+use anyhow::{Context as _, Result, bail};
+use perfwright_analyze::short_name;
+use perfwright_budget::{Budgets, Date, Level, Part, Report, Row, Sources, Verdict, judge};
 
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
+use crate::units::percent;
 use crate::view::output;
-use args::{BudgetCommand, CheckArgs, Format};
+use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, SourceArgs};
 
 /// A budget file that cannot be used.
 const BAD_FILE: u8 = 2;
@@ -24,6 +26,7 @@ const MAX_FILE: u64 = 64 << 20;
 pub(crate) fn run(command: &BudgetCommand, terminal: &mut Terminal) -> Result<u8> {
     match command {
         BudgetCommand::Check(args) => check(args, today(), terminal),
+        BudgetCommand::Explain(args) => explain(args, today(), terminal),
     }
 }
 
@@ -33,17 +36,10 @@ fn today() -> Date {
 }
 
 fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
-    let Some(budgets) = read(&args.file, terminal)? else {
+    let Some(checked) = Checked::new(&args.sources, today, terminal)? else {
         return Ok(BAD_FILE);
     };
-    let sources = sources::current(args, &budgets, terminal)?;
-    let measurements = sources.measure(&budgets);
-    let baseline = args
-        .baseline
-        .as_ref()
-        .map(|path| sources::baseline(path, &budgets, terminal))
-        .transpose()?;
-    let report = judge(&budgets, measurements, baseline.as_ref(), today);
+    let report = checked.report;
     match args.format {
         Format::Table => show(&report, terminal),
         Format::Json => terminal.print(report.to_json()),
@@ -57,6 +53,95 @@ fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
         write(&report, folder, terminal)?;
     }
     Ok(report.exit_code())
+}
+
+/// A file's budgets, what they were held against, and the verdicts.
+struct Checked {
+    budgets: Budgets,
+    sources: Sources,
+    report: Report,
+}
+
+impl Checked {
+    /// `None` if the file is wrong, which has been said then.
+    fn new(args: &SourceArgs, today: Date, terminal: &mut Terminal) -> Result<Option<Checked>> {
+        let Some(budgets) = read(&args.file, terminal)? else {
+            return Ok(None);
+        };
+        let sources = sources::current(args, &budgets, terminal)?;
+        let measurements = sources.measure(&budgets);
+        let baseline = args
+            .baseline
+            .as_ref()
+            .map(|path| sources::baseline(path, &budgets, terminal))
+            .transpose()?;
+        let report = judge(&budgets, measurements, baseline.as_ref(), today);
+        Ok(Some(Checked {
+            budgets,
+            sources,
+            report,
+        }))
+    }
+}
+
+fn explain(args: &ExplainArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
+    let Some(checked) = Checked::new(&args.sources, today, terminal)? else {
+        return Ok(BAD_FILE);
+    };
+    for id in &args.ids {
+        if !checked.budgets.iter().any(|budget| budget.id == *id) {
+            bail!("find the budget {id}: the file has none of this id");
+        }
+    }
+    let mut any = false;
+    for budget in checked.budgets.iter() {
+        let of_budget = |row: &&Row| row.budget == budget.id;
+        let rows = checked.report.rows.iter().filter(of_budget);
+        let over = |row: &Row| !matches!(row.verdict, Verdict::Held | Verdict::Missing);
+        let is_wanted = match args.ids.is_empty() {
+            true => rows.clone().any(over),
+            false => args.ids.contains(&budget.id),
+        };
+        if !is_wanted {
+            continue;
+        }
+        any = true;
+        let paint = terminal.paint();
+        for row in rows {
+            let name = paint.heading(row.name().replace(char::is_control, " "));
+            let sentence = row.sentence().replace(char::is_control, " ");
+            terminal.line(format_args!("{name}: {} ({sentence})", row.verdict.name()));
+        }
+        let parts = checked.sources.explain(budget);
+        if parts.is_empty() {
+            terminal.line(paint.dim("  nothing more is known of this"));
+        }
+        terminal.print(parts_table(&parts, args.lines).render(terminal.width(), paint));
+    }
+    if !any {
+        terminal.line("Nothing is beyond its limit.");
+    }
+    Ok(checked.report.exit_code())
+}
+
+/// The greatest parts of each kind.
+fn parts_table(parts: &[Part], lines: usize) -> Table {
+    let mut table = Table::new([
+        (Column::Number, "%"),
+        (Column::Word, ""),
+        (Column::Name, "part"),
+    ]);
+    for kind in parts.chunk_by(|a, b| a.what == b.what) {
+        let shown = match lines {
+            0 => kind.len(),
+            lines => kind.len().min(lines),
+        };
+        for part in &kind[..shown] {
+            let name = short_name(&part.name);
+            table.row([percent(part.share).into(), part.what.into(), name.into()]);
+        }
+    }
+    table
 }
 
 /// The budgets of a file; `None` if it is wrong, which has been said then.

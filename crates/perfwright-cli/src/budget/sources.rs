@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use perfwright_budget::{Budgets, Measurements, PackageQuery, Sources};
 use perfwright_model::Profile;
 
-use super::args::CheckArgs;
+use super::args::SourceArgs;
 use crate::terminal::Terminal;
 use crate::view::input;
 
@@ -20,7 +20,7 @@ const MAX_TEXT: u64 = 256 << 20;
 
 /// Everything that the budgets may ask for.
 pub(super) fn current(
-    args: &CheckArgs,
+    args: &SourceArgs,
     budgets: &Budgets,
     terminal: &mut Terminal,
 ) -> Result<Sources> {
@@ -95,7 +95,7 @@ pub(super) fn baseline(
     Ok(sources.measure(budgets))
 }
 
-fn root(args: &CheckArgs) -> PathBuf {
+fn root(args: &SourceArgs) -> PathBuf {
     let of_file = || {
         let folder = args.file.parent().unwrap_or(Path::new(""));
         match folder.as_os_str().is_empty() {

@@ -31,11 +31,15 @@ fn folder(budgets: &str) -> TempDir {
 
 /// Runs `budget check` on the folder's file with further arguments.
 fn run_check(folder: &TempDir, more: &[&str]) -> (Result<u8>, Captured) {
+    run_command("check", folder, more)
+}
+
+fn run_command(name: &str, folder: &TempDir, more: &[&str]) -> (Result<u8>, Captured) {
     let file = folder.path().join("perfwright.toml");
     let fixed = [
         "cargo-perfwright",
         "budget",
-        "check",
+        name,
         "--file",
         file.to_str().unwrap(),
     ];
@@ -44,8 +48,11 @@ fn run_check(folder: &TempDir, more: &[&str]) -> (Result<u8>, Captured) {
         panic!("not a budget command");
     };
     let (mut terminal, captured) = Terminal::captured(120);
-    let BudgetCommand::Check(args) = command;
-    let code = check(&args, Date::parse("2026-11-21").unwrap(), &mut terminal);
+    let today = Date::parse("2026-11-21").unwrap();
+    let code = match command {
+        BudgetCommand::Check(args) => check(&args, today, &mut terminal),
+        BudgetCommand::Explain(args) => explain(&args, today, &mut terminal),
+    };
     (code, captured)
 }
 
@@ -211,4 +218,28 @@ fn dependencies_of_a_package_are_counted_by_cargo() {
     fs::write(folder.path().join("Cargo.toml"), "[broken").unwrap();
     let (code, out) = checked(&folder, &[]);
     assert_eq!(code, 3, "{out}");
+}
+
+#[test]
+fn a_breach_is_explained() {
+    let folder = folder(&HELD.replace("40%", "20%"));
+    let (code, captured) = run_command("explain", &folder, &[]);
+    assert_eq!(code.unwrap(), 3);
+    let expected = "profile.share a: breach (self < 20.0 %; measured 30.0 % (25.8 % to 34.5 %))
+       %            part
+  30.0 %  spent in  a::f
+";
+    assert_eq!(captured.out(), expected);
+    let (_, captured) = run_command("explain", &folder, &["process.cpu"]);
+    assert!(
+        captured.out().contains("nothing more is known"),
+        "{}",
+        captured.out()
+    );
+    assert!(run_command("explain", &folder, &["gone"]).0.is_err());
+    let held = super::tests::folder(HELD);
+    assert_eq!(
+        run_command("explain", &held, &[]).1.out(),
+        "Nothing is beyond its limit.\n"
+    );
 }
