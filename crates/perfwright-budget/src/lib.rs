@@ -57,6 +57,7 @@ mod measure;
 mod metric;
 mod output;
 mod pattern;
+mod rules;
 mod units;
 
 pub use budgets::{Budget, Budgets, FILE_VERSION, PackageQuery};
@@ -68,3 +69,4 @@ pub use limit::Limit;
 pub use measure::{Measurements, Part, SourceError, Sources};
 pub use metric::Metric;
 pub use pattern::Pattern;
+pub use rules::Rules;

@@ -3,6 +3,7 @@
 mod errors;
 mod output;
 mod profiles;
+mod rules;
 mod sources;
 mod verdicts;
 

@@ -22,6 +22,22 @@ pub enum BudgetCommand {
     Check(CheckArgs),
     /// Show what makes up the shares that are beyond their limits: functions and routes.
     Explain(ExplainArgs),
+    /// Write the budgets that a running service tells of as rules for Prometheus.
+    Rules(RulesArgs),
+}
+
+/// Write the budgets that a running service tells of as rules for Prometheus.
+///
+/// Limits become recording and alerting rules, those of error rates alerts on how fast errors use up what is
+/// allowed. Where a limit tightens later, write the rules again then.
+#[derive(Debug, Clone, Args)]
+pub struct RulesArgs {
+    /// The budget file
+    #[arg(long, value_name = "FILE", default_value = "perfwright.toml")]
+    pub file: PathBuf,
+    /// The file to write; - for standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
 }
 
 /// Where the numbers come from.

@@ -15,7 +15,7 @@ use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
 use crate::units::percent;
 use crate::view::output;
-use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, SourceArgs};
+use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, RulesArgs, SourceArgs};
 
 /// A budget file that cannot be used.
 const BAD_FILE: u8 = 2;
@@ -27,6 +27,7 @@ pub(crate) fn run(command: &BudgetCommand, terminal: &mut Terminal) -> Result<u8
     match command {
         BudgetCommand::Check(args) => check(args, today(), terminal),
         BudgetCommand::Explain(args) => explain(args, today(), terminal),
+        BudgetCommand::Rules(args) => rules(args, today(), terminal),
     }
 }
 
@@ -122,6 +123,20 @@ fn explain(args: &ExplainArgs, today: Date, terminal: &mut Terminal) -> Result<u
         terminal.line("Nothing is beyond its limit.");
     }
     Ok(checked.report.exit_code())
+}
+
+fn rules(args: &RulesArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
+    let Some(budgets) = read(&args.file, terminal)? else {
+        return Ok(BAD_FILE);
+    };
+    let rules = budgets.to_prometheus_rules(today);
+    output::write(&args.output, terminal, |file| {
+        Ok(file.write_all(rules.yaml.as_bytes())?)
+    })?;
+    for left_out in &rules.left_out {
+        terminal.note(format_args!("left out: {left_out}"));
+    }
+    Ok(0)
 }
 
 /// The greatest parts of each kind.

@@ -52,6 +52,7 @@ fn run_command(name: &str, folder: &TempDir, more: &[&str]) -> (Result<u8>, Capt
     let code = match command {
         BudgetCommand::Check(args) => check(&args, today, &mut terminal),
         BudgetCommand::Explain(args) => explain(&args, today, &mut terminal),
+        BudgetCommand::Rules(args) => rules(&args, today, &mut terminal),
     };
     (code, captured)
 }
@@ -241,5 +242,25 @@ fn a_breach_is_explained() {
     assert_eq!(
         run_command("explain", &held, &[]).1.out(),
         "Nothing is beyond its limit.\n"
+    );
+}
+
+#[test]
+fn rules_are_written_and_what_is_left_out_is_told() {
+    let folder = folder(HELD);
+    let (code, captured) = run_command("rules", &folder, &[]);
+    assert_eq!(code.unwrap(), 0);
+    assert!(
+        captured
+            .out()
+            .contains("rate(process_cpu_seconds_total[5m])"),
+        "{}",
+        captured.out()
+    );
+    assert_eq!(
+        captured.err().matches("left out:").count(),
+        2,
+        "{}",
+        captured.err()
     );
 }

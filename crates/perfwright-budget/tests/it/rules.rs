@@ -1,0 +1,69 @@
+//! The same file as rules of Prometheus.
+
+use crate::{budgets, today};
+
+const FILE: &str = "
+[[budget]]
+id = \"orders\"
+about = \"The page that people wait for. {{ not a template }}\"
+metric = \"latency\"
+select = { route = \"GET /orders/{id}\" }
+limits = [\"p95 < 200ms\", \"p99 <= 1s\"]
+tighten = [{ from = \"2026-01-01\", limits = [\"p95 < 150ms\"] }, { from = \"2028-01-01\", limits = [\"p95 < 100ms\"] }]
+
+[[budget]]
+id = \"errors\"
+metric = \"error_rate\"
+select = { route = [\"GET *\", \"a.b\"] }
+limits = [\"< 10%\"]
+
+[[budget]]
+metric = \"process.rss\"
+limits = [\"max < 256MiB\", \"slope < 1MiB/h\"]
+sustained = { for = \"10m\" }
+severity = \"warn\"
+
+[[budget]]
+metric = \"prometheus\"
+select = { name = \"pool_connections\", label = { pool = \"p\\\"g\" } }
+limits = [\"< 10\", \"> 1\"]
+
+[[budget]]
+metric = \"throughput\"
+limits = [\"> 5/s\"]
+
+[[budget]]
+metric = \"process.cpu\"
+limits = [\"< 150%\"]
+severity = \"off\"
+
+[[budget]]
+metric = \"latency\"
+limits = [\"max < 1s\"]
+
+[[budget]]
+metric = \"bench\"
+regression = { max = \"+3%\" }
+";
+
+#[test]
+fn rules_and_what_is_left_out() {
+    let rules = budgets(FILE).to_prometheus_rules(today());
+    insta::assert_snapshot!("rules", rules.yaml);
+    assert_eq!(
+        rules.left_out,
+        [
+            "latency: no service tells latency max",
+            "bench: only compares with a baseline, which a service has none of",
+        ]
+    );
+}
+
+#[test]
+fn no_budgets_are_no_rules() {
+    let rules = budgets("").to_prometheus_rules(today());
+    assert_eq!(
+        rules.yaml,
+        "groups:\n  - name: perfwright-budgets\n    rules: []\n"
+    );
+}
