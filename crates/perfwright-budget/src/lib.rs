@@ -49,6 +49,7 @@ mod budgets;
 mod date;
 mod error;
 mod file;
+mod init;
 mod judge;
 #[cfg(feature = "junit")]
 mod junit;

@@ -144,6 +144,14 @@ impl Sources {
         }
     }
 
+    pub(crate) fn report(&self) -> Option<&serde_json::Value> {
+        self.run.as_ref()
+    }
+
+    pub(crate) fn named_profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
+    }
+
     /// What makes up the value of a budget on a share of a profile: in which functions it is spent, and on which
     /// routes, the greatest first. Of other metrics nothing is known.
     pub fn explain(&self, budget: &Budget) -> Vec<Part> {

@@ -324,3 +324,32 @@ fn a_share_is_explained_by_functions_and_routes() {
     );
     assert_eq!(explained("function = \"none\""), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_proposed_reads_and_holds() {
+    let mut sources = Sources::new();
+    assert_eq!(sources.propose(), "version = 1\n");
+    sources.profile("cpu", shop());
+    let report = r#"{"schema_version": 1, "memory": {"resident_peak": 123456789, "allocations": 3210},
+        "load": {"all": {"count": 1000, "p95_ms": 12.34}}}"#;
+    sources.run_report(report).unwrap();
+    let text = sources.propose();
+    let budgets = Budgets::parse("proposed.toml", &text).unwrap();
+    let report = check(&budgets, &sources, None);
+    assert_eq!(
+        report.count(Verdict::Held),
+        report.rows.len(),
+        "{text}{}",
+        lines(&report)
+    );
+    let rules: Vec<_> = report.rows.iter().map(|row| row.rule.as_str()).collect();
+    assert_eq!(
+        rules,
+        [
+            "p95 < 19.0 ms",
+            "max < 181 MiB",
+            "allocs/op < 4.900",
+            "self < 38.0 %"
+        ]
+    );
+}

@@ -24,6 +24,26 @@ pub enum BudgetCommand {
     Explain(ExplainArgs),
     /// Write the budgets that a running service tells of as rules for Prometheus.
     Rules(RulesArgs),
+    /// Propose a budget file from what a run measured.
+    Init(InitArgs),
+}
+
+/// Propose a budget file from what a run measured.
+///
+/// The budgets hold what was measured, with half as much again as room. They are a beginning: keep those that mean
+/// something to you, and set them to what you promise.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// A run's folder
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "target/perfwright/latest"
+    )]
+    pub run: PathBuf,
+    /// The file to write, which must not be there yet; - for standard output
+    #[arg(long, value_name = "FILE", default_value = "perfwright.toml")]
+    pub file: PathBuf,
 }
 
 /// Write the budgets that a running service tells of as rules for Prometheus.

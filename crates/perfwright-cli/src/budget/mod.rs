@@ -15,7 +15,7 @@ use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
 use crate::units::percent;
 use crate::view::output;
-use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, RulesArgs, SourceArgs};
+use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, InitArgs, RulesArgs, SourceArgs};
 
 /// A budget file that cannot be used.
 const BAD_FILE: u8 = 2;
@@ -28,6 +28,7 @@ pub(crate) fn run(command: &BudgetCommand, terminal: &mut Terminal) -> Result<u8
         BudgetCommand::Check(args) => check(args, today(), terminal),
         BudgetCommand::Explain(args) => explain(args, today(), terminal),
         BudgetCommand::Rules(args) => rules(args, today(), terminal),
+        BudgetCommand::Init(args) => init(args, terminal),
     }
 }
 
@@ -123,6 +124,19 @@ fn explain(args: &ExplainArgs, today: Date, terminal: &mut Terminal) -> Result<u
         terminal.line("Nothing is beyond its limit.");
     }
     Ok(checked.report.exit_code())
+}
+
+fn init(args: &InitArgs, terminal: &mut Terminal) -> Result<u8> {
+    if args.file.exists() {
+        bail!("write {}: it is there already", args.file.display());
+    }
+    let mut sources = Sources::new();
+    sources::add_run(&mut sources, &args.run, &["cpu"], terminal)?;
+    let text = sources.propose();
+    output::write(&args.file, terminal, |file| {
+        Ok(file.write_all(text.as_bytes())?)
+    })?;
+    Ok(0)
 }
 
 fn rules(args: &RulesArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {

@@ -34,7 +34,7 @@ pub(super) fn current(
         .clone()
         .or_else(|| latest.is_dir().then_some(latest));
     if let Some(run) = run {
-        add_run(&mut sources, &run, budgets, terminal)?;
+        add_run(&mut sources, &run, &budgets.profiles(), terminal)?;
     }
     for (name, file) in &args.profile {
         sources.profile(name, read_profile(file, terminal)?);
@@ -73,7 +73,7 @@ pub(super) fn baseline(
 ) -> Result<Measurements> {
     if path.is_dir() && path.join("report.json").is_file() {
         let mut sources = Sources::new();
-        add_run(&mut sources, path, budgets, terminal)?;
+        add_run(&mut sources, path, &budgets.profiles(), terminal)?;
         add_environment(&mut sources, budgets);
         return Ok(sources.measure(budgets));
     }
@@ -107,10 +107,10 @@ fn root(args: &SourceArgs) -> PathBuf {
 }
 
 /// A run's report, and those of its profiles that are needed.
-fn add_run(
+pub(super) fn add_run(
     sources: &mut Sources,
     folder: &Path,
-    budgets: &Budgets,
+    profiles: &[&str],
     terminal: &mut Terminal,
 ) -> Result<()> {
     let report = folder.join("report.json");
@@ -118,7 +118,7 @@ fn add_run(
     sources
         .run_report(&text)
         .with_context(|| format!("read {}", report.display()))?;
-    for name in budgets.profiles() {
+    for &name in profiles {
         // A budget file names profiles, not places.
         let is_plain = name
             .chars()

@@ -53,6 +53,7 @@ fn run_command(name: &str, folder: &TempDir, more: &[&str]) -> (Result<u8>, Capt
         BudgetCommand::Check(args) => check(&args, today, &mut terminal),
         BudgetCommand::Explain(args) => explain(&args, today, &mut terminal),
         BudgetCommand::Rules(args) => rules(&args, today, &mut terminal),
+        BudgetCommand::Init(args) => init(&args, &mut terminal),
     };
     (code, captured)
 }
@@ -263,4 +264,20 @@ fn rules_are_written_and_what_is_left_out_is_told() {
         "{}",
         captured.err()
     );
+}
+
+#[test]
+fn a_proposed_file_holds_and_overwrites_nothing() {
+    let folder = folder(HELD);
+    let run = folder.path().join("target/perfwright/latest");
+    let run = ["--run", run.to_str().unwrap()];
+    assert!(
+        run_command("init", &folder, &run).0.is_err(),
+        "there is a file already"
+    );
+    fs::remove_file(folder.path().join("perfwright.toml")).unwrap();
+    assert_eq!(run_command("init", &folder, &run).0.unwrap(), 0);
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("profile.share a"), "{out}");
 }

@@ -48,7 +48,7 @@ fn commands() {
 
 #[test]
 fn commands_of_budget() {
-    for name in ["check", "explain", "rules"] {
+    for name in ["check", "explain", "init", "rules"] {
         insta::assert_snapshot!(format!("budget_{name}"), help(&["budget", name]));
     }
 }
