@@ -19,7 +19,8 @@ use crate::{
 pub const FILE_VERSION: u32 = 1;
 /// Bytes of a file that are read, at most.
 const MAX_BYTES: usize = 4 << 20;
-/// Standard deviations that an estimate has to be beyond a limit to be a breach, if the file does not say. By chance that happens to one of 740 shares that are exactly at their limit.
+/// Standard deviations that an estimate has to be beyond a limit to be a breach, if the file does not say.
+/// By chance that happens to one of 740 shares that are exactly at their limit.
 const DEVIATIONS: f64 = 3.0;
 
 /// The budgets of a file.
@@ -331,7 +332,7 @@ impl Reader<'_> {
             return DEVIATIONS;
         };
         if !(0.0..=10.0).contains(given.get_ref()) {
-            let help = "write how many standard deviations beyond its limit an estimate must be to be a breach, 0 to 10";
+            let help = "write how many of them a breach must be beyond its limit, 0 to 10";
             self.problem(given.span(), "impossible number of deviations", "", help);
         }
         *given.get_ref()
