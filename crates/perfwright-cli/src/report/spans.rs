@@ -412,7 +412,8 @@ fn verdict(polled: Option<&Polled>) -> Cell {
             Cell::tinted(format!("blocked {blocked}"), |paint, text| paint.bad(text))
         }
         "no cpu" => Cell::tinted(
-            format!("no CPU {}", of(polled.busy_nanos - polled.cpu_nanos)),
+            // That it lacked a CPU is what the scheduler's number allows, not what was seen.
+            format!("off CPU {}", of(polled.busy_nanos - polled.cpu_nanos)),
             |paint, text| paint.caution(text),
         ),
         _ => format!("computed {}", of(polled.cpu_nanos)).into(),
