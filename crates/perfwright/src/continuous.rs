@@ -11,8 +11,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What the always-on samplers see anyway is written down, so captures cost nothing but the writing: a few
-//! hundredths of a CPU-second each, and as many again for names.
+//! What the always-on samplers see anyway is written down: nothing more is sampled, and what a capture costs is
+//! copying, naming and writing it, on a thread of its own.
 
 use std::fmt;
 use std::path::PathBuf;
