@@ -1,0 +1,2 @@
+//! Helpers for [criterion](https://docs.rs/criterion).
+#![forbid(unsafe_code)]
