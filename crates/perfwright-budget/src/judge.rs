@@ -179,7 +179,7 @@ impl<'a> Baseline<'a> {
         let Some(before) = before else {
             return none("there is no baseline");
         };
-        if budget.metric.is_of_the_machine() {
+        if budget.metric.spec().is_of_the_machine {
             for key in &budgets.environment {
                 let (here, there) = (now.environment.get(key), before.environment.get(key));
                 if here.is_none() || here != there {

@@ -70,7 +70,7 @@ impl Limit {
 
     /// Reads a limit on `metric`.
     pub(crate) fn parse(text: &str, metric: Metric) -> Result<Self, Wrong> {
-        let example = || format!("write a limit as `{}`", example(metric));
+        let example = || format!("write a limit as `{}`", metric.spec().example);
         let Some(sign) = text.find(['<', '>']) else {
             return Err(Wrong {
                 at: 0..text.len(),
@@ -188,7 +188,7 @@ fn stat_of(written: &str, metric: Metric) -> Result<(String, Dimension), Wrong> 
     match metric.dimension(stat) {
         Some(dimension) => Ok((stat.to_owned(), dimension)),
         None => {
-            let names = metric.stats().iter().map(|(name, _)| *name);
+            let names = metric.spec().stats.iter().map(|(name, ..)| *name);
             let help = match nearest(stat, names) {
                 Some(near) => format!("did you mean `{near}`? {}", known()),
                 None => known(),
@@ -196,22 +196,6 @@ fn stat_of(written: &str, metric: Metric) -> Result<(String, Dimension), Wrong> 
             let what = format!("{} has no `{stat}`", metric.name());
             Err(wrong(what, help))
         }
-    }
-}
-
-fn example(metric: Metric) -> &'static str {
-    match metric {
-        Metric::ProfileShare => "total < 15%",
-        Metric::Latency => "p95 < 200ms",
-        Metric::Throughput => "> 2000/s",
-        Metric::ErrorRate => "< 1%",
-        Metric::ProcessCpu => "avg < 60%",
-        Metric::ProcessRss => "max < 256MiB",
-        Metric::Heap => "allocs/op <= 3",
-        Metric::Bench => "median < 12us",
-        Metric::Size => "gzip < 300KiB",
-        Metric::Dependencies => "count <= 25",
-        Metric::Prometheus => "value < 100",
     }
 }
 

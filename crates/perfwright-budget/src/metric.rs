@@ -1,4 +1,6 @@
 //! What can be budgeted: the metrics, their statistics, and what selects among them.
+//!
+//! [`SPECS`] has an entry for each: reader, JSON schema, and the test of the reference in `docs/budgets.md` go by it.
 
 use crate::units::Dimension;
 
@@ -30,140 +32,265 @@ pub enum Metric {
     Prometheus,
 }
 
-/// All metrics with their names in a file.
-const METRICS: [(&str, Metric); 11] = [
-    ("profile.share", Metric::ProfileShare),
-    ("latency", Metric::Latency),
-    ("throughput", Metric::Throughput),
-    ("error_rate", Metric::ErrorRate),
-    ("process.cpu", Metric::ProcessCpu),
-    ("process.rss", Metric::ProcessRss),
-    ("heap", Metric::Heap),
-    ("bench", Metric::Bench),
-    ("size", Metric::Size),
-    ("dependencies", Metric::Dependencies),
-    ("prometheus", Metric::Prometheus),
-];
+/// What is known of a metric.
+pub(crate) struct Spec {
+    metric: Metric,
+    /// Its name in a file.
+    pub(crate) name: &'static str,
+    /// What it is, in a line.
+    pub(crate) about: &'static str,
+    /// Where its values come from.
+    pub(crate) from: &'static str,
+    /// Its statistics, the one first that is meant when none is named. Percentiles come on top.
+    pub(crate) stats: &'static [Stat],
+    /// Whether one has to be named.
+    pub(crate) names_stat: bool,
+    /// What its percentiles are, if it has any.
+    pub(crate) percentiles: Option<Dimension>,
+    /// What can be selected by.
+    pub(crate) select: &'static [&'static str],
+    /// What must be selected: one of these.
+    pub(crate) needs: &'static [&'static str],
+    /// Below so many samples there is no verdict, if the budget does not say.
+    pub(crate) min_samples: u64,
+    /// Whether values are series that `sustained` can be asked of.
+    pub(crate) has_series: bool,
+    /// Whether values depend on the machine, so that a baseline of another one says nothing.
+    pub(crate) is_of_the_machine: bool,
+    /// A limit, to show what one looks like.
+    pub(crate) example: &'static str,
+}
+
+/// A statistic: its name, what its values are, and what it is.
+pub(crate) type Stat = (&'static str, Dimension, &'static str);
 
 const SHARE: Dimension = Dimension::Share { exceeds: false };
 const CORES: Dimension = Dimension::Share { exceeds: true };
+use Dimension::{Any, Bytes, BytesPerSecond, Count, PerSecond, Time};
+
+/// What most metrics have in common.
+const OF_A_RUN: Spec = Spec {
+    metric: Metric::ProcessCpu,
+    name: "",
+    about: "",
+    from: "a run",
+    stats: &[],
+    names_stat: false,
+    percentiles: None,
+    select: &[],
+    needs: &[],
+    min_samples: 1,
+    has_series: false,
+    is_of_the_machine: true,
+    example: "",
+};
+
+/// All metrics.
+pub(crate) const SPECS: &[Spec] = &[
+    Spec {
+        metric: Metric::ProfileShare,
+        name: "profile.share",
+        about: "The share of a function, crate, route or span in a profile.",
+        from: "a profile",
+        stats: &[
+            ("total", SHARE, "with everything it calls"),
+            ("self", SHARE, "without what it calls"),
+        ],
+        select: &[
+            "profile", "value", "function", "crate", "route", "span", "label",
+        ],
+        needs: &["function", "crate", "route", "span", "label"],
+        // One standard deviation of a share of 10 % is then 3 points.
+        min_samples: 100,
+        example: "total < 15%",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Latency,
+        name: "latency",
+        about: "How long requests take.",
+        from: "a run, a page of metrics",
+        stats: &[("max", Time, "the longest")],
+        names_stat: true,
+        percentiles: Some(Time),
+        select: &["route"],
+        example: "p95 < 200ms",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Throughput,
+        name: "throughput",
+        about: "Requests per second.",
+        stats: &[("rate", PerSecond, "on average")],
+        select: &["route"],
+        example: "> 2000/s",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::ErrorRate,
+        name: "error_rate",
+        about: "The share of requests that failed.",
+        from: "a run, a page of metrics",
+        stats: &[("rate", SHARE, "of all requests")],
+        select: &["route"],
+        example: "< 1%",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::ProcessCpu,
+        name: "process.cpu",
+        about: "CPU time of the process per time: 100 % is one core.",
+        stats: &[("avg", CORES, "on average")],
+        example: "avg < 60%",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::ProcessRss,
+        name: "process.rss",
+        about: "Resident memory of the process.",
+        stats: &[
+            ("max", Bytes, "the most"),
+            ("end", Bytes, "in the end"),
+            (
+                "slope",
+                BytesPerSecond,
+                "its growth, as the line of least squares",
+            ),
+        ],
+        names_stat: true,
+        has_series: true,
+        example: "max < 256MiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Heap,
+        name: "heap",
+        about: "What is allocated.",
+        stats: &[
+            ("bytes", Bytes, "allocated during the run"),
+            ("allocs", Count, "allocations during the run"),
+            ("bytes/op", Bytes, "allocated for each request"),
+            ("allocs/op", Count, "allocations for each request"),
+            ("live", Bytes, "allocated and not freed, in the end"),
+            ("peak", Bytes, "allocated and not freed, at most"),
+        ],
+        names_stat: true,
+        has_series: true,
+        example: "allocs/op <= 3",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Bench,
+        name: "bench",
+        about: "Saved results of criterion.",
+        from: "criterion's folder",
+        stats: &[
+            ("median", Time, "of an iteration"),
+            ("mean", Time, "of an iteration"),
+            ("slope", Time, "of the line through time and iterations"),
+        ],
+        select: &["bench"],
+        example: "median < 12us",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Size,
+        name: "size",
+        about: "The size of files.",
+        from: "files",
+        stats: &[
+            ("raw", Bytes, "as it is"),
+            ("gzip", Bytes, "after gzip -9"),
+            ("brotli", Bytes, "after brotli -q 11"),
+        ],
+        select: &["artifact"],
+        needs: &["artifact"],
+        is_of_the_machine: false,
+        example: "gzip < 300KiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Dependencies,
+        name: "dependencies",
+        about: "How many crates a package builds with, itself included.",
+        from: "cargo tree",
+        stats: &[("count", Count, "crates")],
+        select: &["package", "features", "default_features"],
+        needs: &["package"],
+        is_of_the_machine: false,
+        example: "count <= 25",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Prometheus,
+        name: "prometheus",
+        about: "Any metric of a page of metrics, by its name there.",
+        from: "a page of metrics",
+        stats: &[("value", Any, "of each set of labels")],
+        percentiles: Some(Any),
+        select: &["name", "label"],
+        needs: &["name"],
+        example: "value < 100",
+        ..OF_A_RUN
+    },
+];
 
 impl Metric {
     /// The metric of this name.
     pub(crate) fn find(name: &str) -> Option<Self> {
-        let found = METRICS.iter().find(|(known, _)| *known == name);
-        found.map(|&(_, metric)| metric)
+        let found = SPECS.iter().find(|spec| spec.name == name);
+        found.map(|spec| spec.metric)
     }
 
     /// The names of all metrics.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        METRICS.iter().map(|(name, _)| *name)
+        SPECS.iter().map(|spec| spec.name)
+    }
+
+    /// What is known of it.
+    pub(crate) fn spec(self) -> &'static Spec {
+        let found = SPECS.iter().find(|spec| spec.metric == self);
+        // A test sees to it that all metrics have one.
+        found.unwrap_or(&OF_A_RUN)
     }
 
     /// Its name in a file.
     pub fn name(self) -> &'static str {
-        let found = METRICS.iter().find(|(_, metric)| *metric == self);
-        found.map_or("", |(name, _)| name)
+        self.spec().name
     }
 
-    /// Its statistics, the one first that is meant when none is named. Percentiles come on top.
-    pub(crate) fn stats(self) -> &'static [(&'static str, Dimension)] {
-        use Dimension::{Any, Bytes, BytesPerSecond, Count, PerSecond, Time};
-        match self {
-            Self::ProfileShare => &[("total", SHARE), ("self", SHARE)],
-            Self::Latency => &[("max", Time)],
-            Self::Throughput => &[("rate", PerSecond)],
-            Self::ErrorRate => &[("rate", SHARE)],
-            Self::ProcessCpu => &[("avg", CORES)],
-            Self::ProcessRss => &[("max", Bytes), ("end", Bytes), ("slope", BytesPerSecond)],
-            Self::Heap => &[
-                ("bytes", Bytes),
-                ("allocs", Count),
-                ("bytes/op", Bytes),
-                ("allocs/op", Count),
-                ("live", Bytes),
-                ("peak", Bytes),
-            ],
-            Self::Bench => &[("median", Time), ("mean", Time), ("slope", Time)],
-            Self::Size => &[("raw", Bytes), ("gzip", Bytes), ("brotli", Bytes)],
-            Self::Dependencies => &[("count", Count)],
-            Self::Prometheus => &[("value", Any)],
-        }
+    /// What it is, in a line.
+    pub fn about(self) -> &'static str {
+        self.spec().about
+    }
+
+    /// Where its values come from: `a run`, `files`.
+    pub fn measured_from(self) -> &'static str {
+        self.spec().from
     }
 
     /// What the values of a statistic are; `None` if the metric has no such statistic.
     pub(crate) fn dimension(self, stat: &str) -> Option<Dimension> {
-        if let Some((_, dimension)) = self.stats().iter().find(|(name, _)| *name == stat) {
-            return Some(*dimension);
-        }
-        let is_percentile = quantile(stat).is_some();
-        match self {
-            Self::Latency if is_percentile => Some(Dimension::Time),
-            Self::Prometheus if is_percentile => Some(Dimension::Any),
-            _ => None,
-        }
+        let spec = self.spec();
+        let named = spec.stats.iter().find(|(name, ..)| *name == stat);
+        let percentile = || spec.percentiles.filter(|_| quantile(stat).is_some());
+        named.map(|stat| stat.1).or_else(percentile)
     }
 
     /// The statistic that is meant when none is named; `None` where one must be.
     pub(crate) fn default_stat(self) -> Option<&'static str> {
-        match self {
-            Self::Latency | Self::ProcessRss | Self::Heap => None,
-            _ => self.stats().first().map(|(name, _)| *name),
-        }
+        let spec = self.spec();
+        let first = spec.stats.first().filter(|_| !spec.names_stat);
+        first.map(|(name, ..)| *name)
     }
 
     /// The names of all statistics, for messages.
     pub(crate) fn stat_names(self) -> String {
-        let mut names: Vec<_> = self.stats().iter().map(|(name, _)| *name).collect();
-        if matches!(self, Self::Latency | Self::Prometheus) {
-            names.insert(0, "p50, p95, p99.9 and other percentiles");
-        }
+        let spec = self.spec();
+        let percentiles = "p50, p95, p99.9 and other percentiles";
+        let mut names: Vec<_> = spec.stats.iter().map(|(name, ..)| *name).collect();
+        names.splice(0..0, spec.percentiles.map(|_| percentiles));
         names.join(", ")
-    }
-
-    /// What can be selected by.
-    pub(crate) fn select_keys(self) -> &'static [&'static str] {
-        match self {
-            Self::ProfileShare => &[
-                "profile", "value", "function", "crate", "route", "span", "label",
-            ],
-            Self::Latency | Self::Throughput | Self::ErrorRate => &["route"],
-            Self::ProcessCpu | Self::ProcessRss | Self::Heap => &[],
-            Self::Bench => &["bench"],
-            Self::Size => &["artifact"],
-            Self::Dependencies => &["package", "features", "default_features"],
-            Self::Prometheus => &["name", "label"],
-        }
-    }
-
-    /// What must be selected: one of these.
-    pub(crate) fn needs_one_of(self) -> &'static [&'static str] {
-        match self {
-            Self::ProfileShare => &["function", "crate", "route", "span", "label"],
-            Self::Size => &["artifact"],
-            Self::Dependencies => &["package"],
-            Self::Prometheus => &["name"],
-            _ => &[],
-        }
-    }
-
-    /// Below so many samples there is no verdict, if the budget does not say.
-    pub(crate) fn min_samples(self) -> u64 {
-        match self {
-            // One standard deviation of a share of 10 % is then 3 points.
-            Self::ProfileShare => 100,
-            _ => 1,
-        }
-    }
-
-    /// Whether values are series that `sustained` can be asked of.
-    pub(crate) fn has_series(self) -> bool {
-        matches!(self, Self::ProcessRss | Self::Heap)
-    }
-
-    /// Whether values depend on the machine, so that a baseline of another one says nothing.
-    pub(crate) fn is_of_the_machine(self) -> bool {
-        !matches!(self, Self::Size | Self::Dependencies)
     }
 }
 
@@ -173,4 +300,24 @@ pub(crate) fn quantile(stat: &str) -> Option<f64> {
     let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let percent: f64 = digits.parse().ok().filter(|_| plain)?;
     (percent > 0.0 && percent < 100.0).then_some(percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Limit;
+
+    #[test]
+    fn every_metric_is_found_by_its_name_and_its_example_is_a_limit() {
+        for spec in SPECS {
+            assert_eq!(Metric::find(spec.name), Some(spec.metric));
+            assert_eq!(spec.metric.name(), spec.name);
+            assert!(
+                Limit::parse(spec.example, spec.metric).is_ok(),
+                "{}",
+                spec.name
+            );
+            assert!(spec.needs.iter().all(|key| spec.select.contains(key)));
+        }
+    }
 }

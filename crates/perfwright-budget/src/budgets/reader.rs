@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
 
     fn min_samples(&mut self, given: Option<&Spanned<u64>>, metric: Metric) -> u64 {
         let Some(given) = given else {
-            return metric.min_samples();
+            return metric.spec().min_samples;
         };
         if *given.get_ref() == 0 {
             let help = "without samples there is no data: 1 is the least";
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
     }
 
     fn sustained(&mut self, duration: &Spanned<String>, metric: Metric) -> Option<f64> {
-        if !metric.has_series() {
+        if !metric.spec().has_series {
             let help = "`sustained` is for process.rss and heap, which a run records over time";
             let label = format!("{} has no values over time", metric.name());
             self.problem(duration.span(), "nothing to be sustained", &label, help);

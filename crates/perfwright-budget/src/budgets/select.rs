@@ -21,7 +21,7 @@ impl Reader<'_> {
         let at = raw.as_ref().map_or(at, |raw| raw.span());
         let raw = raw.map(Spanned::into_inner).unwrap_or_default();
         let given = given(&raw);
-        let allowed = metric.select_keys();
+        let allowed = metric.spec().select;
         for (key, span) in &given {
             if !allowed.contains(key) {
                 let help = match allowed {
@@ -32,7 +32,7 @@ impl Reader<'_> {
                 self.problem(span.clone(), "nothing to select by", &label, &help);
             }
         }
-        let needed = metric.needs_one_of();
+        let needed = metric.spec().needs;
         if !needed.is_empty() && !given.iter().any(|(key, _)| needed.contains(key)) {
             let help = format!(
                 "add `select = {{ {} = \"…\" }}`",
