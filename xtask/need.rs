@@ -5,7 +5,14 @@
     reason = "each of those who include this file uses a part of it"
 )]
 
-use std::{env, fs::OpenOptions, io::Write as _, path::Path, process::Command};
+use std::{
+    env,
+    ffi::OsStr,
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// The file to which skipped tests add a line each; `cargo xtask test` sets it and counts them.
 pub const SKIPPED: &str = "PERFWRIGHT_SKIPPED_TESTS";
@@ -53,7 +60,7 @@ impl Tool {
             Tool::Binutils => "apt-get install binutils",
             Tool::RustSrc => "rustup component add rust-src",
             Tool::Chromium => "apt-get install chromium",
-            Tool::Promtool => "apt-get install prometheus",
+            Tool::Promtool => "cargo xtask test --install",
         }
     }
 
@@ -63,7 +70,7 @@ impl Tool {
             Tool::Go => runs("go", "version"),
             Tool::Binutils => runs("addr2line", "--version"),
             Tool::Chromium => runs("chromium", "--version"),
-            Tool::Promtool => runs("promtool", "--version"),
+            Tool::Promtool => runs(promtool(), "--version"),
             Tool::RustSrc => sysroot().is_some_and(|sysroot| {
                 Path::new(&sysroot)
                     .join("lib/rustlib/src/rust/library/Cargo.toml")
@@ -98,7 +105,24 @@ pub fn need(tool: Tool) -> bool {
     false
 }
 
-fn runs(program: &str, argument: &str) -> bool {
+/// `promtool`, installed or unpacked.
+pub fn promtool() -> PathBuf {
+    let unpacked = tools().map(|tools| tools.join("promtool"));
+    let unpacked = unpacked.filter(|path| path.is_file() && !runs("promtool", "--version"));
+    unpacked.unwrap_or_else(|| "promtool".into())
+}
+
+/// The folder of tools that are unpacked and not installed: `tools` in the folder that this program was built in.
+pub fn tools() -> Option<PathBuf> {
+    let this = env::current_exe().ok()?;
+    // Cargo marks it.
+    let target = this
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
+    Some(target.join("tools"))
+}
+
+fn runs(program: impl AsRef<OsStr>, argument: &str) -> bool {
     Command::new(program)
         .arg(argument)
         .output()

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     chores::run,
-    need::{Tool, sysroot},
+    need::{Tool, sysroot, tools},
 };
 
 /// Makes the missing tools present where that is allowed: with `--install`, or as root on Debian. Elsewhere
@@ -82,7 +82,7 @@ fn apt_get() -> Command {
     command
 }
 
-/// Out of Debian's package, which is not installed: it would start a server.
+/// Out of Debian's package into `target/tools`: installed, the package would start a server.
 fn promtool(refreshed: &mut bool) -> Result<()> {
     ensure!(
         Path::new("/etc/debian_version").exists(),
@@ -102,12 +102,8 @@ fn promtool(refreshed: &mut bool) -> Result<()> {
             "prometheus",
         ])
         .current_dir(folder.path()))?;
-    unpack(
-        &downloaded(folder.path())?,
-        Path::new("/usr/local/bin"),
-        3,
-        "./usr/bin/promtool",
-    )
+    let tools = tools().context("this program was not built in a target folder")?;
+    unpack(&downloaded(folder.path())?, &tools, 3, "./usr/bin/promtool")
 }
 
 /// The sources of the standard library: by rustup, or where rustup cannot download, out of Debian's package

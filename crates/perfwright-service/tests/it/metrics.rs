@@ -17,7 +17,7 @@ use perfwright_service::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::need::{Tool, need};
+use crate::need::{Tool, need, promtool};
 use crate::support::{Script, Step, ask, get};
 
 /// Metrics after some requests of every kind, with metrics of the user's own.
@@ -232,7 +232,7 @@ fn promtool_finds_nothing_to_say() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let text = runtime.block_on(async { used().await.render(None).text });
-    let mut promtool = Command::new("promtool");
+    let mut promtool = Command::new(promtool());
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
     let mut child = promtool
         .stdout(Stdio::piped())
