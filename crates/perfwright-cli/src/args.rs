@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bench::args::BenchArgs;
 use crate::budget::args::BudgetCommand;
 use crate::profile::args::ProfileArgs;
 use crate::view::args::ViewCommand;
@@ -36,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Build a program, put it under load, and show where its CPU time goes.
     Profile(ProfileArgs),
+    /// Run benches, and compare them with another revision.
+    Bench(BenchArgs),
     /// Hold measurements against the budgets of a file.
     #[command(subcommand)]
     Budget(BudgetCommand),

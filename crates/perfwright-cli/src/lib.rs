@@ -4,9 +4,10 @@
 //! its own flattens [`Command`] into its commands and calls [`run`], as this repository does.
 //!
 //! Exit codes: 0 done, 1 failed (one message on stderr says what and what to do), 2 wrong usage; `budget check`
-//! adds 3 and 4, which its help explains.
+//! and `bench` add 3 and 4, which their help explains.
 
 mod args;
+mod bench;
 mod browser;
 mod budget;
 mod profile;
@@ -58,6 +59,7 @@ pub fn run(command: Command, context: &Context) -> ExitCode {
     let mut terminal = terminal::Terminal::from_process(context.color);
     let result = match command {
         Command::Profile(args) => profile::run(&args, context, &mut terminal).map(|()| 0),
+        Command::Bench(args) => bench::run(&args, &mut terminal),
         Command::Budget(command) => budget::run(&command, &mut terminal),
         Command::View(command) => view::run(&command, context, &mut terminal).map(|()| 0),
     };

@@ -30,6 +30,7 @@ fn commands() {
         .collect();
     let expected = [
         "profile",
+        "bench",
         "budget",
         "top",
         "view",
