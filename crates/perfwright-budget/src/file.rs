@@ -94,6 +94,7 @@ pub(crate) struct Select {
     pub(crate) span: Option<Spanned<Names>>,
     pub(crate) label: Option<Spanned<BTreeMap<String, Names>>>,
     pub(crate) bench: Option<Spanned<Names>>,
+    pub(crate) section: Option<Spanned<Names>>,
     pub(crate) artifact: Option<Spanned<Names>>,
     pub(crate) package: Option<Spanned<String>>,
     pub(crate) features: Option<Spanned<Vec<String>>>,

@@ -29,6 +29,7 @@
 //! | `heap` | | `bytes`, `allocs`, `bytes/op`, `allocs/op`, `live`, `peak` |
 //! | `bench` | `bench` | `median`, `mean`, `slope` |
 //! | `size` | `artifact` | `raw`, `gzip`, `brotli` |
+//! | `binary` | `artifact`, and `section` or `crate` | `bytes`, `share` |
 //! | `dependencies` | `package`, `features`, `default_features` | `count` |
 //! | `prometheus` | `name`, `label` | `value`, percentiles of histograms |
 //!

@@ -26,6 +26,8 @@ pub enum Metric {
     Bench,
     /// The size of files.
     Size,
+    /// The sections of a binary, and the crates in it.
+    Binary,
     /// How many crates a package builds with.
     Dependencies,
     /// Any metric of a Prometheus page, by name.
@@ -49,8 +51,8 @@ pub(crate) struct Spec {
     pub(crate) percentiles: Option<Dimension>,
     /// What can be selected by.
     pub(crate) select: &'static [&'static str],
-    /// What must be selected: one of these.
-    pub(crate) needs: &'static [&'static str],
+    /// What must be selected: one of each of these.
+    pub(crate) needs: &'static [&'static [&'static str]],
     /// Below so many samples there is no verdict, if the budget does not say.
     pub(crate) min_samples: u64,
     /// Whether values are series that `sustained` can be asked of.
@@ -99,7 +101,7 @@ pub(crate) const SPECS: &[Spec] = &[
         select: &[
             "profile", "value", "function", "crate", "route", "span", "label",
         ],
-        needs: &["function", "crate", "route", "span", "label"],
+        needs: &[&["function", "crate", "route", "span", "label"]],
         // One standard deviation of a share of 10 % is then 3 points.
         min_samples: 100,
         example: "total < 15%",
@@ -204,9 +206,28 @@ pub(crate) const SPECS: &[Spec] = &[
             ("brotli", Bytes, "after brotli -q 11"),
         ],
         select: &["artifact"],
-        needs: &["artifact"],
+        needs: &[&["artifact"]],
         is_of_the_machine: false,
         example: "gzip < 300KiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Binary,
+        name: "binary",
+        about: "The sections of an executable, library or wasm module, and the crates in it.",
+        from: "files",
+        stats: &[
+            ("bytes", Bytes, "in the file"),
+            (
+                "share",
+                SHARE,
+                "of the file; of a crate, of all that has symbols",
+            ),
+        ],
+        select: &["artifact", "section", "crate"],
+        needs: &[&["artifact"], &["section", "crate"]],
+        is_of_the_machine: false,
+        example: "bytes < 2MiB",
         ..OF_A_RUN
     },
     Spec {
@@ -216,7 +237,7 @@ pub(crate) const SPECS: &[Spec] = &[
         from: "cargo tree",
         stats: &[("count", Count, "crates")],
         select: &["package", "features", "default_features"],
-        needs: &["package"],
+        needs: &[&["package"]],
         is_of_the_machine: false,
         example: "count <= 25",
         ..OF_A_RUN
@@ -229,7 +250,7 @@ pub(crate) const SPECS: &[Spec] = &[
         stats: &[("value", Any, "of each set of labels")],
         percentiles: Some(Any),
         select: &["name", "label"],
-        needs: &["name"],
+        needs: &[&["name"]],
         example: "value < 100",
         ..OF_A_RUN
     },
@@ -317,7 +338,8 @@ mod tests {
                 "{}",
                 spec.name
             );
-            assert!(spec.needs.iter().all(|key| spec.select.contains(key)));
+            let mut needs = spec.needs.iter().copied().flatten();
+            assert!(needs.all(|key| spec.select.contains(key)));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Reports for programs and for people: JSON, Markdown, annotations of GitHub.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::{Level, Report, Row, Verdict},
-    measure::{Data, Error, Measurements, Reading, SourceError},
+    measure::{Data, Error, Measurements, Part, Reading, SourceError},
 };
 
 /// The version of the schema of [`Report::to_json`]: adding a field keeps it.
@@ -43,8 +45,11 @@ struct Saved {
 
 #[derive(Serialize, Deserialize)]
 struct JsonMeasurements {
-    environment: std::collections::BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     readings: Vec<JsonReading>,
+    /// What values are made of, by budget.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<String, Vec<Part>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,6 +133,7 @@ impl Measurements {
         }
         let mut measurements = Self {
             environment: saved.measurements.environment,
+            parts: saved.measurements.parts,
             ..Self::default()
         };
         for reading in saved.measurements.readings {
@@ -147,6 +153,7 @@ impl Measurements {
         JsonMeasurements {
             environment: self.environment.clone(),
             readings: readings.collect(),
+            parts: self.parts.clone(),
         }
     }
 }

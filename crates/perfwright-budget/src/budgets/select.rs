@@ -32,13 +32,24 @@ impl Reader<'_> {
                 self.problem(span.clone(), "nothing to select by", &label, &help);
             }
         }
-        let needed = metric.spec().needs;
-        if !needed.is_empty() && !given.iter().any(|(key, _)| needed.contains(key)) {
-            let help = format!(
-                "add `select = {{ {} = \"…\" }}`",
-                needed.join(" = \"…\" }` or `{ ")
+        let is_given = |key: &&str| given.iter().any(|(given, _)| given == key);
+        for needed in metric.spec().needs {
+            if !needed.iter().any(is_given) {
+                let help = format!(
+                    "add `select = {{ {} = \"…\" }}`",
+                    needed.join(" = \"…\" }` or `{ ")
+                );
+                self.problem(at.clone(), "nothing is selected", "of what?", &help);
+            }
+        }
+        if let (Some(crates), Some(_)) = (&raw.crate_name, &raw.section) {
+            let help = "write a budget for each: a crate has bytes in many sections";
+            self.problem(
+                crates.span(),
+                "crate and section selected at once",
+                "one of them",
+                help,
             );
-            self.problem(at, "nothing is selected", "of what?", &help);
         }
         if let (Some(crates), Some(_)) = (&raw.crate_name, &raw.function) {
             let help = "a pattern such as `serde_json::*` selects functions of one crate";
@@ -73,6 +84,7 @@ impl Reader<'_> {
             labels,
             route,
             bench: self.patterns(raw.bench),
+            section: self.patterns(raw.section),
             artifact: self.artifacts(raw.artifact),
             package: raw.package.map(Spanned::into_inner),
             features: raw.features.map(Spanned::into_inner).unwrap_or_default(),
@@ -124,6 +136,7 @@ fn given(raw: &file::Select) -> Vec<(&'static str, Range<usize>)> {
         ("span", place(&raw.span)),
         ("label", place(&raw.label)),
         ("bench", place(&raw.bench)),
+        ("section", place(&raw.section)),
         ("artifact", place(&raw.artifact)),
         ("package", place(&raw.package)),
         ("features", place(&raw.features)),

@@ -18,28 +18,34 @@ pub(super) fn measure(root: Option<&Path>, select: &Select, stats: &[String]) ->
         return all_missing(stats, "no folder was given to look for files in");
     };
     let mut readings = Vec::new();
-    for pattern in &select.artifact {
-        match find(root, pattern) {
-            Ok(files) if files.is_empty() => {
-                let why = "there is no such file".to_owned();
-                let missing = |stat| Reading::new(pattern.as_str(), stat, Err(why.clone()));
-                readings.extend(stats.iter().map(missing));
-            }
-            Ok(files) => {
-                for file in files {
-                    let name = file.to_string_lossy().replace('\\', "/");
-                    let path = root.join(&file);
-                    let reading = |stat: &String| Reading::new(&*name, stat, size(&path, stat));
-                    readings.extend(stats.iter().map(reading));
-                }
-            }
-            Err(why) => {
-                let missing = |stat| Reading::new(pattern.as_str(), stat, Err(why.clone()));
-                readings.extend(stats.iter().map(missing));
-            }
-        }
+    for (name, file) in files(root, select) {
+        let path = file.map(|file| root.join(file));
+        let reading = |stat: &String| {
+            let data = path.clone().and_then(|path| size(&path, stat));
+            Reading::new(&*name, stat, data)
+        };
+        readings.extend(stats.iter().map(reading));
     }
     readings
+}
+
+/// The files that are selected, by their names; of a pattern that finds none, why.
+pub(super) fn files(root: &Path, select: &Select) -> Vec<(String, Result<PathBuf, String>)> {
+    let mut named = Vec::new();
+    for pattern in &select.artifact {
+        let missing = |why: String| (pattern.as_str().to_owned(), Err(why));
+        match find(root, pattern) {
+            Ok(files) if files.is_empty() => {
+                named.push(missing("there is no such file".to_owned()))
+            }
+            Ok(files) => named.extend(files.into_iter().map(|file| {
+                let name = file.to_string_lossy().replace('\\', "/");
+                (name, Ok(file))
+            })),
+            Err(why) => named.push(missing(why)),
+        }
+    }
+    named
 }
 
 /// The files that match, as paths below the root. A `*` within a part of the path stands for any characters

@@ -1,10 +1,16 @@
 //! From sources to readings: what each budget asks for, taken from where it can be had.
 
 mod artifacts;
+mod binary;
 mod criterion;
+#[cfg(feature = "binary")]
+mod object_file;
+mod parts;
 mod prometheus;
 mod run;
 mod shares;
+
+pub use parts::Part;
 
 use std::{
     collections::BTreeMap,
@@ -127,12 +133,19 @@ impl Sources {
     pub fn measure(&self, budgets: &Budgets) -> Measurements {
         let mut readings: Vec<Vec<Reading>> = budgets.list.iter().map(|_| Vec::new()).collect();
         let mut shares = Vec::new();
+        let mut parts = BTreeMap::new();
+        let mut binaries = binary::Binaries::default();
         for (index, budget) in budgets.list.iter().enumerate() {
             if budget.severity == Severity::Off {
                 continue;
             }
             match budget.metric {
                 Metric::ProfileShare => shares.push(index),
+                Metric::Binary => {
+                    readings[index] = binaries.measure(self.root.as_deref(), budget);
+                    let of_budget = binaries.parts(self.root.as_deref(), &budget.select);
+                    parts.insert(budget.id.clone(), of_budget);
+                }
                 _ => readings[index] = self.readings(budget),
             }
         }
@@ -141,6 +154,7 @@ impl Sources {
         Measurements {
             environment: self.environment.clone(),
             by_budget: ids.zip(readings).collect(),
+            parts,
         }
     }
 
@@ -152,11 +166,14 @@ impl Sources {
         self.profiles.get(name)
     }
 
-    /// What makes up the value of a budget on a share of a profile: in which functions it is spent, and on which
-    /// routes, the greatest first. Of other metrics nothing is known.
+    /// What makes up the value of a budget, the greatest first: of shares the functions it is spent in and the
+    /// routes, of files their sections and crates. Of other metrics nothing is known.
     pub fn explain(&self, budget: &Budget) -> Vec<Part> {
         match budget.metric {
             Metric::ProfileShare => shares::explain(&self.profiles, &budget.select),
+            Metric::Binary | Metric::Size => {
+                binary::Binaries::default().parts(self.root.as_deref(), &budget.select)
+            }
             _ => Vec::new(),
         }
     }
@@ -181,23 +198,13 @@ impl Sources {
                     .map(|stat| Reading::new("", stat, data.clone()))
                     .collect()
             }
+            Metric::ProfileShare | Metric::Binary => Vec::new(),
             metric => match (&self.run, &self.page) {
                 (None, Some(page)) => prometheus::service(page, metric, &budget.select, &stats),
                 (run, _) => run::measure(run.as_ref(), metric, &budget.select, &stats),
             },
         }
     }
-}
-
-/// A part of what a budget measures.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Part {
-    /// How it is a part: `spent in` a function, `on route`.
-    pub what: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Of all that the budget's share is a share of; parts of one kind sum up to the budget's total.
-    pub share: f64,
 }
 
 impl Budget {
@@ -222,6 +229,15 @@ pub struct Measurements {
     pub(crate) environment: BTreeMap<String, String>,
     /// By the budgets' ids.
     pub(crate) by_budget: BTreeMap<String, Vec<Reading>>,
+    /// What the values of some are made of, by the budgets' ids.
+    pub(crate) parts: BTreeMap<String, Vec<Part>>,
+}
+
+impl Measurements {
+    /// What a budget's value was made of, if that was kept: of binaries it is.
+    pub fn parts(&self, budget: &Budget) -> &[Part] {
+        self.parts.get(&budget.id).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// One statistic of one subject.
@@ -317,18 +333,24 @@ impl Data {
     }
 }
 
-/// A file's text; none that is larger than `max` bytes.
-fn read_small(path: &Path, max: u64) -> Result<String, String> {
+/// A file's bytes; none that is larger than `max`.
+fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let read = || {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let file = std::fs::File::open(path)?;
-        file.take(max + 1).read_to_string(&mut text)?;
-        Ok::<_, std::io::Error>(text)
+        file.take(max + 1).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
     };
     match read() {
-        Ok(text) if text.len() as u64 > max => Err(format!("more than {max} bytes")),
-        Ok(text) => Ok(text),
+        Ok(bytes) if bytes.len() as u64 > max => Err(format!("more than {max} bytes")),
+        Ok(bytes) => Ok(bytes),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// A file's text; none that is larger than `max` bytes.
+fn read_small(path: &Path, max: u64) -> Result<String, String> {
+    let bytes = read_bytes(path, max)?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }

@@ -217,13 +217,15 @@ pub(super) fn explain(profiles: &BTreeMap<String, Profile>, select: &Select) -> 
     parts
 }
 
-fn ranked(what: &'static str, values: BTreeMap<&str, f64>, whole: f64) -> Vec<Part> {
+fn ranked(what: &str, values: BTreeMap<&str, f64>, whole: f64) -> Vec<Part> {
     let used = values.into_iter().filter(|&(_, value)| value > 0.0);
     let mut parts: Vec<Part> = used
         .map(|(name, value)| Part {
-            what,
+            what: what.to_owned(),
             name: name.to_owned(),
             share: value / whole,
+            bytes: None,
+            change: None,
         })
         .collect();
     parts.sort_by(|a, b| {

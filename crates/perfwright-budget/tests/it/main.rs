@@ -1,5 +1,6 @@
 //! Budget files in, verdicts out.
 
+mod binaries;
 mod errors;
 mod output;
 mod profiles;
