@@ -68,6 +68,8 @@ wrong! {
         "select = { crate = \"a\", function = \"a::f\" }\nlimits = [\"< 4%\"]"
     );
     path_that_leads_out: budget("size", "select = { artifact = \"../../etc/*\" }\nlimits = [\"raw < 4KiB\"]");
+    binary_without_part: budget("binary", "select = { artifact = \"app\" }\nlimits = [\"share < 5%\"]");
+    crate_and_section: budget("binary", "select = { artifact = \"app\", crate = \"a\", section = \".text\" }\nlimits = [\"share < 5%\"]");
     absolute_path: budget("size", "select = { artifact = \"/etc/passwd\" }\nlimits = [\"raw < 4KiB\"]");
     regression_without_direction: budget("bench", "regression = { max = \"3%\" }");
     regression_of_another_unit: budget("bench", "regression = { max = \"+3KiB\" }");

@@ -153,10 +153,12 @@ fn rules(args: &RulesArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
     Ok(0)
 }
 
-/// The greatest parts of each kind.
+/// The first parts of each kind.
 fn parts_table(parts: &[Part], lines: usize) -> Table {
     let mut table = Table::new([
         (Column::Number, "%"),
+        (Column::Number, "size"),
+        (Column::Number, "change"),
         (Column::Word, ""),
         (Column::Name, "part"),
     ]);
@@ -166,8 +168,13 @@ fn parts_table(parts: &[Part], lines: usize) -> Table {
             lines => kind.len().min(lines),
         };
         for part in &kind[..shown] {
-            let name = short_name(&part.name);
-            table.row([percent(part.share).into(), part.what.into(), name.into()]);
+            table.row([
+                percent(part.share).into(),
+                part.size().unwrap_or_default().into(),
+                part.change().unwrap_or_default().into(),
+                part.what.as_str().into(),
+                short_name(&part.name).into(),
+            ]);
         }
     }
     table
