@@ -23,7 +23,7 @@ const FUNCTIONS: [(&str, usize); 4] = [
 /// An object file of these functions, 200 bytes of data of the crate `shop`, and as much that is only reserved.
 fn binary(format: BinaryFormat, functions: &[(&str, usize)]) -> Vec<u8> {
     let mut object = Object::new(format, Architecture::X86_64, Endianness::Little);
-    let mut add = |object: &mut Object<'_>, name: &str, size: usize, section, kind| {
+    let add = |object: &mut Object<'_>, name: &str, size: usize, section, kind| {
         let id = object.section_id(section);
         let symbol = object.add_symbol(Symbol {
             name: name.into(),
