@@ -184,12 +184,14 @@ pub(crate) const SPECS: &[Spec] = &[
     Spec {
         metric: Metric::Bench,
         name: "bench",
-        about: "Saved results of criterion.",
+        about: "Saved results of benches.",
         from: "criterion's folder",
         stats: &[
             ("median", Time, "of an iteration"),
             ("mean", Time, "of an iteration"),
             ("slope", Time, "of the line through time and iterations"),
+            ("allocs", Count, "an iteration, counted beside the timing"),
+            ("bytes", Bytes, "allocated an iteration"),
         ],
         select: &["bench"],
         example: "median < 12us",

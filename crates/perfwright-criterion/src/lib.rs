@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod protocol;
+pub mod saved;
 #[cfg(all(feature = "suite", unix))]
 pub mod suite;
 

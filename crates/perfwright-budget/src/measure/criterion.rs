@@ -1,88 +1,74 @@
-//! What criterion saved. Its files are internal to it, and read so: what is not as expected is missing data.
+//! What benches saved: criterion's results, and what was counted beside its timing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::Value;
+use perfwright_criterion::saved::{self, Bench, Counts, Estimates};
 
-use super::{Data, Error, Reading, all_missing, read_small};
+use super::{Data, Error, Reading, all_missing};
 use crate::{budgets::Select, pattern};
-
-/// Results that are read, at most.
-const MAX_BENCHES: usize = 10_000;
-/// Folders that are looked into: group, function, parameter, and one to spare.
-const MAX_DEPTH: usize = 5;
-const MAX_BYTES: u64 = 1 << 20;
 
 pub(super) fn measure(folder: Option<&Path>, select: &Select, stats: &[String]) -> Vec<Reading> {
     let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
         return all_missing(stats, "criterion has saved no results");
     };
-    let mut results = Vec::new();
-    find(folder, 0, &mut results);
-    results.sort();
-    let mut readings = Vec::new();
-    for result in results {
-        let name = name_of(folder, &result);
-        if !pattern::any(&select.bench, &name) {
-            continue;
-        }
-        let estimates = read_small(&result.join("estimates.json"), MAX_BYTES).and_then(|text| {
-            serde_json::from_str::<Value>(&text).map_err(|error| error.to_string())
-        });
-        for stat in stats {
-            let data = match &estimates {
-                Ok(estimates) => estimate(estimates, stat),
-                Err(error) => Err(format!("estimates.json: {error}")),
-            };
-            readings.push(Reading::new(&*name, stat, data));
-        }
-    }
+    let benches = match saved::benches(folder, saved::LAST) {
+        Ok(benches) => benches,
+        Err(error) => return all_missing(stats, &error.to_string()),
+    };
+    let selected = |bench: &&Bench| pattern::any(&select.bench, &bench.name);
+    let readings: Vec<Reading> = (benches.iter().filter(selected))
+        .flat_map(|bench| readings(bench, stats))
+        .collect();
     match readings.is_empty() {
         true => all_missing(stats, "criterion has saved no results of this name"),
         false => readings,
     }
 }
 
-/// The folders `new` that hold the last results.
-fn find(folder: &Path, depth: usize, results: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        // Links are not followed: they may lead in a circle.
-        if results.len() >= MAX_BENCHES || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let path = entry.path();
-        if entry.file_name() == "new" && path.join("estimates.json").is_file() {
-            results.push(path);
-        } else if depth < MAX_DEPTH {
-            find(&path, depth + 1, results);
-        }
+fn readings(bench: &Bench, stats: &[String]) -> Vec<Reading> {
+    // Each file is read once, and only if a statistic is in it.
+    let (mut estimates, mut counts) = (None, None);
+    let mut readings = Vec::new();
+    for stat in stats {
+        let data = match stat.as_str() {
+            "allocs" | "bytes" => match counts.get_or_insert_with(|| bench.counts()) {
+                Ok(counts) => counted(counts.as_ref(), stat),
+                Err(error) => Err(reason(error)),
+            },
+            _ => match estimates.get_or_insert_with(|| bench.estimates()) {
+                Ok(estimates) => estimate(estimates, stat),
+                Err(error) => Err(reason(error)),
+            },
+        };
+        readings.push(Reading::new(&*bench.name, stat, data));
     }
+    readings
 }
 
-/// The bench's full name as criterion prints it, else the folder's.
-fn name_of(root: &Path, result: &Path) -> String {
-    let told = read_small(&result.join("benchmark.json"), MAX_BYTES).ok();
-    let told = told.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let told = told.as_ref().and_then(|told| told.get("full_id")?.as_str());
-    told.map(str::to_owned).unwrap_or_else(|| {
-        let folder = result.parent().unwrap_or(result);
-        let below = folder.strip_prefix(root).unwrap_or(folder);
-        below.to_string_lossy().replace('\\', "/")
-    })
+fn reason(error: &saved::Error) -> String {
+    let file = error.path().file_name().unwrap_or_default();
+    format!("{}: {}", file.to_string_lossy(), error.reason())
 }
 
-fn estimate(estimates: &Value, stat: &str) -> Result<Data, String> {
-    let found = estimates.get(stat).filter(|found| !found.is_null());
+fn estimate(estimates: &Estimates, stat: &str) -> Result<Data, String> {
+    let found = match stat {
+        "median" => Some(estimates.median),
+        "mean" => Some(estimates.mean),
+        _ => estimates.slope,
+    };
     let found = found.ok_or_else(|| format!("criterion has no {stat} of this bench"))?;
-    let nanos = |key: &str| found.get(key)?.as_f64().filter(|nanos| nanos.is_finite());
-    let value =
-        nanos("point_estimate").ok_or("estimates.json is of another version of criterion")?;
-    let error = nanos("standard_error").map_or(Error::None, |nanos| Error::Normal(nanos / 1e9));
     Ok(Data {
-        error,
-        ..Data::exact(value / 1e9)
+        error: Error::Normal(found.standard_error / 1e9),
+        ..Data::exact(found.value / 1e9)
     })
+}
+
+fn counted(counts: Option<&Counts>, stat: &str) -> Result<Data, String> {
+    let counts = counts.ok_or("the bench does not count what it allocates")?;
+    let missing = "the bench's allocator does not count: make SampledAlloc the global one";
+    let allocations = counts.allocations.ok_or(missing)?;
+    Ok(Data::exact(match stat {
+        "allocs" => allocations.count,
+        _ => allocations.bytes,
+    }))
 }

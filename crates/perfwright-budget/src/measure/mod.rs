@@ -348,9 +348,3 @@ fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>, String> {
         Err(error) => Err(error.to_string()),
     }
 }
-
-/// A file's text; none that is larger than `max` bytes.
-fn read_small(path: &Path, max: u64) -> Result<String, String> {
-    let bytes = read_bytes(path, max)?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
-}

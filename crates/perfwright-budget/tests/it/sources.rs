@@ -192,9 +192,7 @@ fn write(folder: &TempDir, path: &str, bytes: impl AsRef<[u8]>) {
 #[test]
 fn criterions_results_are_read_by_their_names() {
     let folder = TempDir::new().unwrap();
-    let estimates =
-        r#"{"median": {"point_estimate": 12500.0, "standard_error": 10.0}, "slope": null}"#;
-    write(&folder, "codec/encode/new/estimates.json", estimates);
+    write(&folder, "codec/encode/new/estimates.json", ESTIMATES);
     write(
         &folder,
         "codec/encode/new/benchmark.json",
@@ -213,7 +211,7 @@ fn criterions_results_are_read_by_their_names() {
     assert_eq!(
         of("select = { bench = \"codec/*\" }\nlimits = [\"median < 12us\"]"),
         "missing bench codec/*: codec/decode: median < 12.0 µs; measured nothing; \
-         estimates.json is of another version of criterion\n\
+         estimates.json: median.point_estimate is no number (criterion 0.3 to 0.8 are known here, and no other version)\n\
          breach bench codec/*: codec/encode: median < 12.0 µs; measured 12.5 µs (12.5 µs to 12.5 µs)"
     );
     assert!(
@@ -226,6 +224,42 @@ fn criterions_results_are_read_by_their_names() {
     assert!(
         of("select = { bench = \"gone\" }\nlimits = [\"median < 13us\"]")
             .ends_with("no results of this name")
+    );
+}
+
+const ESTIMATES: &str = r#"{
+    "median": {"point_estimate": 12500.0, "standard_error": 10.0, "confidence_interval":
+        {"confidence_level": 0.95, "lower_bound": 12480.0, "upper_bound": 12520.0}},
+    "mean": {"point_estimate": 12600.0, "standard_error": 10.0, "confidence_interval":
+        {"confidence_level": 0.95, "lower_bound": 12580.0, "upper_bound": 12620.0}},
+    "slope": null}"#;
+
+#[test]
+fn what_a_bench_allocates_is_held_against_a_budget() {
+    let folder = TempDir::new().unwrap();
+    let counts = r#"{"version": 1, "name": "codec/encode", "iterations": 7,
+        "allocations": {"count": 3.0, "bytes": 4096.0, "same_each_time": true}}"#;
+    write(&folder, "codec/encode/new/perfwright.json", counts);
+    write(&folder, "codec/decode/new/estimates.json", ESTIMATES);
+    let later = r#"{"version": 2}"#;
+    write(&folder, "codec/later/new/perfwright.json", later);
+    let mut sources = Sources::new();
+    sources.criterion(folder.path());
+    let of = |bench: &str, limits: &str| {
+        let text = format!("select = {{ bench = \"codec/{bench}\" }}\nlimits = [{limits}]");
+        lines(&check(&budget("bench", &text), &sources, None))
+    };
+    assert_eq!(
+        of("encode", "\"allocs <= 2\", \"bytes <= 4KiB\""),
+        "breach bench codec/encode: codec/encode: allocs <= 2; measured 3\n\
+         held bench codec/encode: codec/encode: bytes <= 4096 B; measured 4096 B"
+    );
+    assert!(
+        of("decode", "\"allocs <= 2\"").ends_with("the bench does not count what it allocates")
+    );
+    assert!(
+        of("later", "\"allocs <= 2\"")
+            .ends_with("perfwright.json: it has version 2, and 1 is read")
     );
 }
 
