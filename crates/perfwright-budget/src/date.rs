@@ -34,6 +34,17 @@ impl Date {
         }
     }
 
+    /// The seconds from the Unix epoch to its beginning (UTC); 0 for days before.
+    pub(crate) fn to_unix(self) -> u64 {
+        // Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
+        let (month, day) = (u64::from(self.month), u64::from(self.day));
+        let year = u64::from(self.year) + 400 - u64::from(month <= 2);
+        let (era, of_era) = (year / 400, year % 400);
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+        days.saturating_sub(719_468 + 146_097) * 86_400
+    }
+
     /// Reads `2027-01-31`; `None` if that is no day.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '-');
@@ -76,6 +87,14 @@ mod tests {
         assert_eq!(day(951_782_400), "2000-02-29");
         assert_eq!(day(1_798_761_599), "2026-12-31");
         assert_eq!(day(u64::MAX), "9999-12-31");
+    }
+
+    #[test]
+    fn days_go_to_the_epoch_and_back() {
+        for day in (0..2_932_896).step_by(13) {
+            assert_eq!(Date::from_unix(day * 86_400 + 5).to_unix(), day * 86_400);
+        }
+        assert_eq!(Date::parse("1969-12-31").unwrap().to_unix(), 0);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) struct Defaults {
 pub(crate) struct Environment {
     #[serde(default, rename = "match")]
     pub(crate) matches: Vec<Spanned<String>>,
+    pub(crate) max_load: Option<Spanned<f64>>,
 }
 
 /// What a budget that does not hold leads to.
@@ -72,6 +73,7 @@ pub(crate) struct Budget {
     #[serde(default)]
     pub(crate) limits: Vec<Spanned<String>>,
     pub(crate) regression: Option<Regression>,
+    pub(crate) slo: Option<Spanned<Slo>>,
     pub(crate) severity: Option<Severity>,
     pub(crate) missing: Option<Missing>,
     pub(crate) grandfather: Option<bool>,
@@ -115,6 +117,28 @@ pub(crate) struct Regression {
 pub(crate) struct Sustained {
     #[serde(rename = "for")]
     pub(crate) duration: Spanned<String>,
+    pub(crate) every: Option<Spanned<String>>,
+    pub(crate) keep_firing: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Slo {
+    pub(crate) objective: Spanned<String>,
+    pub(crate) window: Option<Spanned<String>>,
+    pub(crate) within: Option<Spanned<String>>,
+    pub(crate) burn: Option<Burn>,
+}
+
+/// Whether Prometheus tells how fast errors use up what an objective allows.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Burn {
+    /// Over the pairs of windows that Google's book has.
+    #[default]
+    Google,
+    /// No: only the verdict of a check is wanted.
+    None,
 }
 
 #[derive(Deserialize)]

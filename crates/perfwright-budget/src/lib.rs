@@ -57,6 +57,7 @@ mod junit;
 mod limit;
 mod measure;
 mod metric;
+mod names;
 mod output;
 mod pattern;
 mod rules;

@@ -185,8 +185,9 @@ fn stat_of(written: &str, metric: Metric) -> Result<(String, Dimension), Wrong> 
         let what = "which statistic is meant?".to_owned();
         return default.ok_or_else(|| wrong(what, known()));
     }
-    match metric.dimension(stat) {
-        Some(dimension) => Ok((stat.to_owned(), dimension)),
+    let canonical = stat.split_whitespace().collect::<Vec<_>>().join(" ");
+    match metric.dimension(&canonical) {
+        Some(dimension) => Ok((canonical, dimension)),
         None => {
             let names = metric.spec().stats.iter().map(|(name, ..)| *name);
             let help = match nearest(stat, names) {

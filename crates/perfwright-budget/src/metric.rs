@@ -55,12 +55,25 @@ pub(crate) struct Spec {
     pub(crate) needs: &'static [&'static [&'static str]],
     /// Below so many samples there is no verdict, if the budget does not say.
     pub(crate) min_samples: u64,
-    /// Whether values are series that `sustained` can be asked of.
-    pub(crate) has_series: bool,
+    /// Whether `sustained` can be asked of it.
+    pub(crate) series: Series,
+    /// Whether values are times, which work beside makes longer.
+    pub(crate) is_timing: bool,
     /// Whether values depend on the machine, so that a baseline of another one says nothing.
     pub(crate) is_of_the_machine: bool,
     /// A limit, to show what one looks like.
     pub(crate) example: &'static str,
+}
+
+/// What is known of a metric over time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Series {
+    /// Nothing.
+    None,
+    /// A service tells it all the time; a run as a whole.
+    Live,
+    /// A run records it, too.
+    Run,
 }
 
 /// A statistic: its name, what its values are, and what it is.
@@ -82,7 +95,8 @@ const OF_A_RUN: Spec = Spec {
     select: &[],
     needs: &[],
     min_samples: 1,
-    has_series: false,
+    series: Series::None,
+    is_timing: false,
     is_of_the_machine: true,
     example: "",
 };
@@ -116,6 +130,8 @@ pub(crate) const SPECS: &[Spec] = &[
         names_stat: true,
         percentiles: Some(Time),
         select: &["route"],
+        series: Series::Live,
+        is_timing: true,
         example: "p95 < 200ms",
         ..OF_A_RUN
     },
@@ -125,6 +141,8 @@ pub(crate) const SPECS: &[Spec] = &[
         about: "Requests per second.",
         stats: &[("rate", PerSecond, "on average")],
         select: &["route"],
+        series: Series::Live,
+        is_timing: true,
         example: "> 2000/s",
         ..OF_A_RUN
     },
@@ -135,6 +153,7 @@ pub(crate) const SPECS: &[Spec] = &[
         from: "a run, a page of metrics",
         stats: &[("rate", SHARE, "of all requests")],
         select: &["route"],
+        series: Series::Live,
         example: "< 1%",
         ..OF_A_RUN
     },
@@ -143,6 +162,8 @@ pub(crate) const SPECS: &[Spec] = &[
         name: "process.cpu",
         about: "CPU time of the process per time: 100 % is one core.",
         stats: &[("avg", CORES, "on average")],
+        series: Series::Live,
+        is_timing: true,
         example: "avg < 60%",
         ..OF_A_RUN
     },
@@ -160,7 +181,7 @@ pub(crate) const SPECS: &[Spec] = &[
             ),
         ],
         names_stat: true,
-        has_series: true,
+        series: Series::Run,
         example: "max < 256MiB",
         ..OF_A_RUN
     },
@@ -177,7 +198,7 @@ pub(crate) const SPECS: &[Spec] = &[
             ("peak", Bytes, "allocated and not freed, at most"),
         ],
         names_stat: true,
-        has_series: true,
+        series: Series::Run,
         example: "allocs/op <= 3",
         ..OF_A_RUN
     },
@@ -194,6 +215,7 @@ pub(crate) const SPECS: &[Spec] = &[
             ("bytes", Bytes, "allocated an iteration"),
         ],
         select: &["bench"],
+        is_timing: true,
         example: "median < 12us",
         ..OF_A_RUN
     },
@@ -253,6 +275,7 @@ pub(crate) const SPECS: &[Spec] = &[
         percentiles: Some(Any),
         select: &["name", "label"],
         needs: &[&["name"]],
+        series: Series::Live,
         example: "value < 100",
         ..OF_A_RUN
     },
@@ -297,7 +320,8 @@ impl Metric {
         let spec = self.spec();
         let named = spec.stats.iter().find(|(name, ..)| *name == stat);
         let percentile = || spec.percentiles.filter(|_| quantile(stat).is_some());
-        named.map(|stat| stat.1).or_else(percentile)
+        let above = || (self == Self::Latency && threshold(stat).is_some()).then_some(SHARE);
+        named.map(|stat| stat.1).or_else(percentile).or_else(above)
     }
 
     /// The statistic that is meant when none is named; `None` where one must be.
@@ -313,6 +337,7 @@ impl Metric {
         let percentiles = "p50, p95, p99.9 and other percentiles";
         let mut names: Vec<_> = spec.stats.iter().map(|(name, ..)| *name).collect();
         names.splice(0..0, spec.percentiles.map(|_| percentiles));
+        names.extend((self == Self::Latency).then_some("above 200ms and other shares"));
         names.join(", ")
     }
 }
@@ -323,6 +348,12 @@ pub(crate) fn quantile(stat: &str) -> Option<f64> {
     let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let percent: f64 = digits.parse().ok().filter(|_| plain)?;
     (percent > 0.0 && percent < 100.0).then_some(percent / 100.0)
+}
+
+/// The time that `above 200ms` names, in seconds.
+pub(crate) fn threshold(stat: &str) -> Option<f64> {
+    let time = stat.strip_prefix("above ")?;
+    Time.parse(time).ok().filter(|seconds| *seconds > 0.0)
 }
 
 #[cfg(test)]

@@ -46,6 +46,9 @@ struct Saved {
 #[derive(Serialize, Deserialize)]
 struct JsonMeasurements {
     environment: BTreeMap<String, String>,
+    /// Processes running on each core.
+    #[serde(default)]
+    load_per_core: Option<f64>,
     readings: Vec<JsonReading>,
     /// What values are made of, by budget.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -134,6 +137,7 @@ impl Measurements {
         let mut measurements = Self {
             environment: saved.measurements.environment,
             parts: saved.measurements.parts,
+            load: saved.measurements.load_per_core,
             ..Self::default()
         };
         for reading in saved.measurements.readings {
@@ -152,6 +156,7 @@ impl Measurements {
             all.flat_map(|(id, readings)| readings.iter().map(move |reading| (id, reading).into()));
         JsonMeasurements {
             environment: self.environment.clone(),
+            load_per_core: self.load,
             readings: readings.collect(),
             parts: self.parts.clone(),
         }

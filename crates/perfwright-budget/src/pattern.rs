@@ -24,6 +24,17 @@ impl Pattern {
         !self.text.contains('*')
     }
 
+    /// `GET /orders` as its method, if it begins with one, and the rest.
+    pub(crate) fn method_and_path(&self) -> (Option<&str>, Self) {
+        let split = self.text.split_once(' ');
+        let is_method =
+            |word: &str| word.bytes().all(|b| b.is_ascii_uppercase()) && !word.is_empty();
+        match split.filter(|(word, _)| is_method(word)) {
+            Some((method, path)) => (Some(method), Self::new(path)),
+            None => (None, self.clone()),
+        }
+    }
+
     /// What every name that matches begins with.
     pub(crate) fn prefix(&self) -> &str {
         self.text.split('*').next().unwrap_or("")

@@ -61,6 +61,11 @@ impl Dimension {
         !matches!(self, Self::BytesPerSecond | Self::Any)
     }
 
+    /// Whether values may be of a clock; numbers of things and bytes are not.
+    pub(crate) fn is_of_a_clock(self) -> bool {
+        !matches!(self, Self::Count | Self::Bytes)
+    }
+
     /// The units it takes, as an example for people.
     fn examples(self) -> &'static str {
         match self {

@@ -46,7 +46,12 @@ impl Reader<'_> {
         }
     }
 
-    fn contradiction(&mut self, text: &Spanned<String>, limit: &Limit, others: &[Limit]) {
+    pub(super) fn contradiction(
+        &mut self,
+        text: &Spanned<String>,
+        limit: &Limit,
+        others: &[Limit],
+    ) {
         let against = |other: &&Limit| limit.excludes(other) || other.excludes(limit);
         if let Some(other) = others.iter().find(against) {
             let label = format!("no value holds this and `{other}`");

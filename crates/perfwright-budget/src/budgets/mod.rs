@@ -3,12 +3,14 @@
 mod limits;
 mod reader;
 mod select;
+mod slo;
+mod sustained;
 mod syntax;
 
 use crate::{
     date::Date,
     error::{FileError, Problem},
-    file::{Missing, Severity},
+    file::{Burn, Missing, Severity},
     limit::{Change, Limit},
     metric::Metric,
     pattern::Pattern,
@@ -27,6 +29,8 @@ pub struct Budgets {
     pub(crate) list: Vec<Budget>,
     /// What of the environment a baseline must agree with.
     pub(crate) environment: Vec<String>,
+    /// Above so much load of each core, times say nothing.
+    pub(crate) max_load: Option<f64>,
     pub(crate) deviations: f64,
     pub(crate) file: String,
 }
@@ -51,8 +55,8 @@ pub struct Budget {
     pub(crate) regression: Option<Regression>,
     pub(crate) grandfather: bool,
     pub(crate) min_samples: u64,
-    /// In seconds.
-    pub(crate) sustained: Option<f64>,
+    pub(crate) slo: Option<Slo>,
+    pub(crate) sustained: Option<Sustained>,
     /// By date.
     pub(crate) tighten: Vec<(Date, Vec<Limit>)>,
     pub(crate) waiver: Option<Waiver>,
@@ -85,6 +89,28 @@ pub(crate) struct Regression {
     pub(crate) floor: f64,
     /// As it was written.
     pub(crate) text: String,
+}
+
+/// An objective: so much is good, over so long a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Slo {
+    /// What may be bad, as a limit on its share.
+    pub(crate) limit: Limit,
+    /// In seconds.
+    pub(crate) window: f64,
+    pub(crate) burn: Burn,
+    /// For people: `99.9 % good over 30 d`.
+    pub(crate) text: String,
+}
+
+/// For how long a limit must be broken. In seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sustained {
+    pub(crate) seconds: f64,
+    /// How often values are looked at.
+    pub(crate) every: Option<f64>,
+    /// For how long it is told of after it holds again.
+    pub(crate) keep_firing: Option<f64>,
 }
 
 #[derive(Clone, Debug)]

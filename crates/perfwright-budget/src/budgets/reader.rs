@@ -11,7 +11,7 @@ use crate::{
     file,
     measure::ENVIRONMENT_KEYS,
     metric::Metric,
-    units::{Dimension, Wrong, nearest},
+    units::{Wrong, nearest},
 };
 
 /// Standard deviations that an estimate has to be beyond a limit to be a breach, if the file does not say.
@@ -74,6 +74,7 @@ impl<'a> Reader<'a> {
         let mut budgets = Budgets {
             list: Vec::with_capacity(file.budget.len()),
             environment: Vec::new(),
+            max_load: self.max_load(file.environment.max_load.as_ref()),
             deviations,
             file: name.to_owned(),
         };
@@ -139,6 +140,15 @@ impl<'a> Reader<'a> {
         *given.get_ref()
     }
 
+    fn max_load(&mut self, given: Option<&Spanned<f64>>) -> Option<f64> {
+        let given = given?;
+        if !(*given.get_ref() > 0.0 && given.get_ref().is_finite()) {
+            let help = "write how many processes may be running on each core, such as 1.0";
+            self.problem(given.span(), "impossible load", "not above 0", help);
+        }
+        Some(*given.get_ref())
+    }
+
     fn budget(
         &mut self,
         raw: file::Budget,
@@ -157,7 +167,12 @@ impl<'a> Reader<'a> {
             .regression
             .as_ref()
             .and_then(|raw| self.regression(raw, metric));
-        if raw.limits.is_empty() && raw.tighten.is_empty() && raw.regression.is_none() {
+        let slo = raw
+            .slo
+            .as_ref()
+            .and_then(|raw| self.slo(raw, metric, &limits));
+        let is_bounded = raw.regression.is_some() || raw.slo.is_some();
+        if raw.limits.is_empty() && raw.tighten.is_empty() && !is_bounded {
             let help = "add `limits = [\"…\"]` or `regression = { max = \"…\" }`";
             self.problem(
                 at.clone(),
@@ -179,9 +194,8 @@ impl<'a> Reader<'a> {
             regression,
             grandfather: raw.grandfather.or(defaults.grandfather).unwrap_or(true),
             min_samples: self.min_samples(raw.min_samples.as_ref(), metric),
-            sustained: raw
-                .sustained
-                .and_then(|raw| self.sustained(&raw.duration, metric)),
+            slo,
+            sustained: raw.sustained.and_then(|raw| self.sustained(&raw, metric)),
             tighten,
             waiver: raw.waiver.and_then(|raw| self.waiver(&raw)),
         })
@@ -232,31 +246,6 @@ impl<'a> Reader<'a> {
             self.problem(given.span(), "no samples would be enough", "", help);
         }
         *given.get_ref()
-    }
-
-    fn sustained(&mut self, duration: &Spanned<String>, metric: Metric) -> Option<f64> {
-        if !metric.spec().has_series {
-            let help = "`sustained` is for process.rss and heap, which a run records over time";
-            let label = format!("{} has no values over time", metric.name());
-            self.problem(duration.span(), "nothing to be sustained", &label, help);
-            return None;
-        }
-        match Dimension::Time.parse(duration.get_ref()) {
-            Ok(seconds) if seconds > 0.0 => Some(seconds),
-            Ok(_) => {
-                self.problem(
-                    duration.span(),
-                    "no time at all",
-                    "not above 0",
-                    "write how long, such as 5m",
-                );
-                None
-            }
-            Err(wrong) => {
-                self.wrong(duration, "a time that cannot be used", wrong);
-                None
-            }
-        }
     }
 
     fn waiver(&mut self, raw: &file::Waiver) -> Option<Waiver> {

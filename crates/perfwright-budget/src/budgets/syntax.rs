@@ -58,6 +58,12 @@ fn of_serde(title: &str, expected: &str, raw: &str) -> Option<String> {
             None => format!("known are {list}"),
         });
     }
+    if let Some(field) = title.strip_prefix("missing field ") {
+        return Some(format!("add `{}`", example(field.trim_matches('`'))));
+    }
+    if title.starts_with("duplicate key") {
+        return Some("keep one of them".to_owned());
+    }
     if Date::parse(raw).is_some() {
         return Some(format!("write a date in quotes: \"{raw}\""));
     }
@@ -65,6 +71,22 @@ fn of_serde(title: &str, expected: &str, raw: &str) -> Option<String> {
         "" => None,
         "a sequence" => Some(format!("expected a list: [{raw}]")),
         "u64" => Some("expected a whole number, not negative".to_owned()),
+        "f64" => Some("expected a number".to_owned()),
         other => Some(format!("expected {other}")),
+    }
+}
+
+/// How a field that must be there may look.
+fn example(field: &str) -> &str {
+    match field {
+        "metric" => "metric = \"latency\"",
+        "max" => "max = \"+3%\"",
+        "objective" => "objective = \"99.9%\"",
+        "for" => "for = \"5m\"",
+        "from" => "from = \"2027-01-31\"",
+        "limits" => "limits = [\"…\"]",
+        "reason" => "reason = \"…\"",
+        "until" => "until = \"2027-01-31\"",
+        other => other,
     }
 }

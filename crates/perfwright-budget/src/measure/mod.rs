@@ -40,6 +40,7 @@ pub struct Sources {
     page: Option<prometheus::Page>,
     dependencies: BTreeMap<PackageQuery, u64>,
     environment: BTreeMap<String, String>,
+    load: Option<f64>,
 }
 
 /// A source that cannot be read.
@@ -129,6 +130,12 @@ impl Sources {
         self
     }
 
+    /// Adds how many processes were running on each core of the machine, on average, while it was measured.
+    pub fn load_per_core(&mut self, load: f64) -> &mut Self {
+        self.load = Some(load);
+        self
+    }
+
     /// Takes the readings that the budgets ask for.
     pub fn measure(&self, budgets: &Budgets) -> Measurements {
         let mut readings: Vec<Vec<Reading>> = budgets.list.iter().map(|_| Vec::new()).collect();
@@ -153,6 +160,7 @@ impl Sources {
         let ids = budgets.list.iter().map(|budget| budget.id.clone());
         Measurements {
             environment: self.environment.clone(),
+            load: self.load,
             by_budget: ids.zip(readings).collect(),
             parts,
         }
@@ -211,7 +219,9 @@ impl Budget {
     /// The statistics that it asks for, on whatever day.
     fn stats(&self) -> Vec<String> {
         let later = self.tighten.iter().flat_map(|(_, limits)| limits);
-        let limits = self.limits.iter().chain(later).map(|limit| &limit.stat);
+        let slo = self.slo.iter().map(|slo| &slo.limit);
+        let limits = self.limits.iter().chain(later).chain(slo);
+        let limits = limits.map(|limit| &limit.stat);
         let regression = self.regression.iter().map(|regression| &regression.stat);
         let mut stats: Vec<String> = Vec::new();
         for stat in limits.chain(regression) {
@@ -227,6 +237,8 @@ impl Budget {
 #[derive(Clone, Debug, Default)]
 pub struct Measurements {
     pub(crate) environment: BTreeMap<String, String>,
+    /// Of each core.
+    pub(crate) load: Option<f64>,
     /// By the budgets' ids.
     pub(crate) by_budget: BTreeMap<String, Vec<Reading>>,
     /// What the values of some are made of, by the budgets' ids.

@@ -6,13 +6,12 @@ use super::{Data, Error, Reading, SourceError, all_missing};
 use crate::{
     budgets::Select,
     metric::{Metric, quantile},
+    names::{REQUESTS, is_failed},
     pattern,
 };
 
 /// Samples of a page, at most.
 const MAX_SAMPLES: usize = 1_000_000;
-/// The histogram of requests that a service with Perfwright's layer serves.
-const REQUESTS: &str = "http_server_request_duration_seconds";
 
 /// A page of metrics.
 pub(super) struct Page {
@@ -192,7 +191,7 @@ pub(super) fn service(
     readings
 }
 
-/// The share of requests whose status is 5xx.
+/// The share of requests that failed.
 fn error_rate(page: &Page, select: &Select, stat: &str) -> Reading {
     let name = format!("{REQUESTS}_count");
     let (mut errors, mut all) = (0.0, 0.0);
@@ -201,10 +200,7 @@ fn error_rate(page: &Page, select: &Select, stat: &str) -> Reading {
         .filter(|sample| sample.is_selected(select))
     {
         all += sample.value;
-        if sample
-            .label("status")
-            .is_some_and(|status| status.starts_with('5'))
-        {
+        if sample.label("status").is_some_and(is_failed) {
             errors += sample.value;
         }
     }

@@ -24,12 +24,18 @@ macro_rules! wrong {
         fn $name() {
             insta::assert_snapshot!(stringify!($name), errors(&$text));
         }
-    )*};
+    )*
+        /// All of them.
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
 }
 
 wrong! {
     broken_toml: "version = 1\n[[budget]\nmetric = \"size\"\n";
     open_string: "version = 1\n[[budget]]\nmetric = \"size\n";
+    duplicate_key: "version = 1\nversion = 1\n";
+    regression_without_a_maximum: budget("bench", "regression = { floor = \"1ms\" }");
+    step_without_a_date: budget("process.cpu", "limits = [\"< 60%\"]\ntighten = [{ limits = [\"< 50%\"] }]");
     no_version: "[[budget]]\nmetric = \"process.cpu\"\nlimits = [\"< 60%\"]\n";
     another_version: "version = 2\n";
     unknown_field_at_the_top: "version = 1\nbudgets = []\n";
@@ -77,8 +83,42 @@ wrong! {
     floor_that_is_a_share: budget("bench", "regression = { max = \"+3%\", floor = \"1%\" }");
     no_samples_enough: budget("latency", "limits = [\"p95 < 1s\"]\nmin_samples = 0");
     negative_samples: budget("latency", "limits = [\"p95 < 1s\"]\nmin_samples = -5");
-    sustained_without_series: budget("latency", "limits = [\"p95 < 1s\"]\nsustained = { for = \"5m\" }");
+    sustained_without_series: budget("bench", "limits = [\"< 1s\"]\nsustained = { for = \"5m\" }");
     sustained_for_no_time: budget("process.rss", "limits = [\"max < 1GiB\"]\nsustained = { for = \"0s\" }");
+    sustained_in_another_unit: budget("latency", "limits = [\"p95 < 1s\"]\nsustained = { for = \"5MB\" }");
+    sustained_never_looked_at: budget(
+        "process.rss",
+        "limits = [\"max < 1GiB\"]\nsustained = { for = \"1m\", every = \"5m\" }"
+    );
+    sustained_for_what: budget("process.rss", "limits = [\"max < 1GiB\"]\nsustained = { every = \"5m\" }");
+    told_for_no_time: budget(
+        "process.rss",
+        "limits = [\"max < 1GiB\"]\nsustained = { for = \"1m\", keep_firing = \"0s\" }"
+    );
+    objective_of_another_metric: budget("process.cpu", "slo = { objective = \"99.9%\" }");
+    objective_without_a_share: budget("error_rate", "slo = { window = \"30d\" }");
+    objective_of_all: budget("error_rate", "slo = { objective = \"100%\" }");
+    objective_of_what_is_bad: budget("error_rate", "slo = { objective = \"0.1%\" }");
+    objective_in_another_unit: budget("error_rate", "slo = { objective = \"99.9ms\" }");
+    objective_without_a_time: budget("latency", "slo = { objective = \"99%\" }");
+    objective_with_a_time_of_errors: budget(
+        "error_rate",
+        "slo = { objective = \"99%\", within = \"200ms\" }"
+    );
+    objective_over_too_short_a_window: budget(
+        "error_rate",
+        "slo = { objective = \"99%\", window = \"1h\" }"
+    );
+    objective_with_another_burn: budget("error_rate", "slo = { objective = \"99%\", burn = \"fast\" }");
+    objective_against_a_limit: budget(
+        "error_rate",
+        "limits = [\"> 2%\"]\nslo = { objective = \"99%\" }"
+    );
+    share_above_no_time: budget("latency", "limits = [\"above 0ms < 1%\"]");
+    share_above_a_time_of_another_unit: budget("latency", "limits = [\"above 20KiB < 1%\"]");
+    share_above_a_time_as_a_time: budget("latency", "limits = [\"above 20ms < 1ms\"]");
+    impossible_load: "version = 1\n[environment]\nmax_load = 0.0\n";
+    load_of_wrong_type: "version = 1\n[environment]\nmax_load = \"low\"\n";
     no_date: budget(
         "process.cpu",
         "limits = [\"< 60%\"]\ntighten = [{ from = \"2027-02-30\", limits = [\"< 50%\"] }]"
@@ -108,6 +148,17 @@ wrong! {
     unknown_environment: "version = 1\n[environment]\nmatch = [\"os\", \"weather\"]\n";
     several_at_once: "version = 1\n[[budget]]\nmetric = \"latency\"\nlimits = [\"p95 < 2mss\"]\n\
                       [[budget]]\nmetric = \"speed\"\n";
+}
+
+#[test]
+fn every_error_has_a_snapshot_with_help() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots");
+    for name in NAMES {
+        let file = folder.join(format!("it__errors__{name}.snap"));
+        let text = std::fs::read_to_string(&file).expect(name);
+        assert!(text.contains("perfwright.toml:"), "{name} has no place");
+        assert!(text.contains("= help: "), "{name} has no help");
+    }
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Budget files in, verdicts out.
 
 mod binaries;
+#[path = "../../../../xtask/need.rs"]
+mod need;
+
 mod errors;
 mod output;
 mod profiles;
+mod promtool;
 mod rules;
 mod sources;
 mod verdicts;

@@ -2,7 +2,7 @@
 
 use crate::{budgets, today};
 
-const FILE: &str = "
+pub(crate) const FILE: &str = "
 [[budget]]
 id = \"orders\"
 about = \"The page that people wait for. {{ not a template }}\"
@@ -14,8 +14,9 @@ tighten = [{ from = \"2026-01-01\", limits = [\"p95 < 150ms\"] }, { from = \"202
 [[budget]]
 id = \"errors\"
 metric = \"error_rate\"
-select = { route = [\"GET *\", \"a.b\"] }
+select = { route = [\"GET /a*\", \"GET /b.c\"] }
 limits = [\"< 10%\"]
+slo = { objective = \"99%\" }
 
 [[budget]]
 metric = \"process.rss\"
@@ -30,6 +31,11 @@ limits = [\"< 10\", \"> 1\"]
 
 [[budget]]
 metric = \"throughput\"
+limits = [\"> 5/s\"]
+
+[[budget]]
+metric = \"throughput\"
+select = { route = [\"GET /a\", \"/b\"] }
 limits = [\"> 5/s\"]
 
 [[budget]]
@@ -53,6 +59,7 @@ fn rules_and_what_is_left_out() {
     assert_eq!(
         rules.left_out,
         [
+            "throughput route=GET /a or /b: its routes are of several methods: make it a budget for each",
             "latency: no service tells latency max",
             "bench: only compares with a baseline, which a service has none of",
         ]

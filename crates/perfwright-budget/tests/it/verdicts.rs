@@ -236,6 +236,38 @@ fn sustained_limits_bear_with_peaks() {
 }
 
 #[test]
+fn a_sustained_limit_looks_at_means_of_so_long() {
+    // Peaks of one second among four: the mean of four is 6 MiB.
+    let peaks: Vec<f64> = (0..40)
+        .map(|at| if at % 4 == 0 { 18.0 } else { 2.0 })
+        .collect();
+    let verdict = |sustained: &str, limit: &str| {
+        let text = format!("limits = [\"max < {limit}\"]\nsustained = {{ {sustained} }}");
+        check(&budget("process.rss", &text), &resident(&peaks), None).rows[0].verdict
+    };
+    assert_eq!(verdict("for = \"8s\"", "5MiB"), Verdict::Held);
+    assert_eq!(
+        verdict("for = \"8s\", every = \"4s\"", "5MiB"),
+        Verdict::Breach
+    );
+    assert_eq!(
+        verdict("for = \"8s\", every = \"4s\"", "7MiB"),
+        Verdict::Held
+    );
+}
+
+#[test]
+fn growth_is_of_all_the_time_and_needs_no_sustaining() {
+    let text = "limits = [\"slope < 360MiB/h\"]\nsustained = { for = \"5m\" }";
+    let report = check(
+        &budget("process.rss", text),
+        &resident(&[1.0, 1.2, 1.4, 1.6]),
+        None,
+    );
+    assert_eq!(report.rows[0].verdict, Verdict::Breach);
+}
+
+#[test]
 fn growth_of_memory_is_a_slope_with_its_error() {
     let verdict = |mib: &[f64]| {
         let text = "limits = [\"slope < 360MiB/h\"]";
@@ -261,4 +293,120 @@ fn a_breach_is_told_before_what_is_not_known() {
     );
     assert_eq!(report.count(Verdict::CannotTell), 1);
     assert_eq!(report.exit_code(), 3);
+}
+
+#[test]
+fn on_a_busy_machine_what_is_beyond_its_limit_cannot_be_told() {
+    let verdict = |percent: f64, load: Option<f64>| {
+        let text = "[environment]\nmax_load = 1.0\n[[budget]]\nmetric = \"process.cpu\"\nlimits = [\"< 50%\"]\n";
+        let mut sources = cpu(percent);
+        if let Some(load) = load {
+            sources.load_per_core(load);
+        }
+        let report = check(&budgets(text), &sources, None);
+        (
+            report.rows[0].verdict,
+            report.exit_code(),
+            report.rows[0].reason.clone(),
+        )
+    };
+    assert_eq!(verdict(60.0, Some(0.9)).0, Verdict::Breach);
+    let (busy, code, why) = verdict(60.0, Some(1.5));
+    assert_eq!((busy, code), (Verdict::CannotTell, 4));
+    assert_eq!(why, "1.5 processes ran on each core, more than 1");
+    let (unknown, _, why) = verdict(60.0, None);
+    assert_eq!(unknown, Verdict::CannotTell);
+    assert_eq!(why, "the load of the machine is not known");
+    assert_eq!(
+        verdict(40.0, Some(9.0)).0,
+        Verdict::Held,
+        "it holds all the same"
+    );
+}
+
+#[test]
+fn what_is_no_time_does_not_mind_a_busy_machine() {
+    let text = "[environment]\nmax_load = 1.0\n[[budget]]\nmetric = \"process.rss\"\nlimits = [\"max < 1MiB\"]\n";
+    let mut sources = resident(&[2.0]);
+    sources.load_per_core(5.0);
+    assert_eq!(
+        check(&budgets(text), &sources, None).rows[0].verdict,
+        Verdict::Breach
+    );
+}
+
+#[test]
+fn a_baseline_of_a_busy_machine_tells_of_no_regression() {
+    let budgets = budgets(
+        "[environment]\nmax_load = 1.0\n[[budget]]\nmetric = \"process.cpu\"\nregression = { max = \"+10%\" }\n",
+    );
+    let measured = |percent: f64, load: f64| {
+        let mut sources = cpu(percent);
+        sources.load_per_core(load);
+        sources
+    };
+    let verdict = |load_before: f64| {
+        let saved = judge(
+            &budgets,
+            measured(10.0, load_before).measure(&budgets),
+            None,
+            crate::today(),
+        )
+        .to_json();
+        let baseline = Measurements::from_report(&saved).unwrap();
+        let report = check(&budgets, &measured(20.0, 0.1), Some(&baseline));
+        (report.rows[0].verdict, report.rows[0].reason.clone())
+    };
+    assert_eq!(verdict(0.5).0, Verdict::Breach);
+    let (busy, why) = verdict(3.0);
+    assert_eq!(busy, Verdict::CannotTell);
+    assert!(
+        why.ends_with("3.0 processes ran on each core, more than 1"),
+        "{why}"
+    );
+}
+
+/// A run of so many requests, of which some failed.
+fn requests(count: u64, errors: u64) -> Sources {
+    let report = serde_json::json!({
+        "schema_version": 1,
+        "load": { "all": { "count": count, "errors": errors, "rps": 10.0 } },
+    });
+    let mut sources = Sources::new();
+    sources.run_report(&report.to_string()).unwrap();
+    sources
+}
+
+#[test]
+fn an_objective_is_judged_by_what_a_run_uses_of_it() {
+    let of = |count, errors| {
+        let budgets = budget(
+            "error_rate",
+            "slo = { objective = \"99.9%\", window = \"30d\" }",
+        );
+        let report = check(&budgets, &requests(count, errors), None);
+        (report.rows[0].verdict, lines(&report))
+    };
+    let (verdict, line) = of(1_000_000, 500);
+    assert_eq!(verdict, Verdict::Held);
+    assert_eq!(
+        line,
+        "held error_rate: 99.9% good over 30d; measured 0.05 % (0.04 % to 0.06 %); \
+         at this rate uses 50.0 % of what may fail"
+    );
+    assert_eq!(of(1_000_000, 2_000).0, Verdict::Breach);
+    assert_eq!(
+        of(1_000, 3).0,
+        Verdict::CannotTell,
+        "three of a thousand are no proof"
+    );
+    assert_eq!(of(0, 0).0, Verdict::Missing);
+}
+
+#[test]
+fn an_objective_and_limits_each_have_a_verdict() {
+    let text = "limits = [\"< 5%\"]\nslo = { objective = \"99%\" }";
+    let report = check(&budget("error_rate", text), &requests(100_000, 2_000), None);
+    let verdicts: Vec<_> = report.rows.iter().map(|row| row.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Held, Verdict::Breach]);
 }

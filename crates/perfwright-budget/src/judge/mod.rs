@@ -1,15 +1,17 @@
 //! From readings to verdicts.
 
-use std::collections::HashMap;
+mod baseline;
+mod sustained;
 
 use crate::{
-    budgets::{Budget, Budgets, Regression},
+    budgets::{Budget, Budgets, Regression, Slo},
     date::Date,
     file::{Missing, Severity},
-    limit::{Amount, Limit},
+    limit::Limit,
     measure::{Data, Error, Measurements, Reading},
     units::Dimension,
 };
+use baseline::Baseline;
 
 /// What became of one limit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -136,10 +138,14 @@ pub fn judge(
             budget,
             readings,
             baseline: Baseline::new(budgets, budget, &measurements, baseline),
+            noisy: noise(budgets, budget, &measurements),
             deviations: budgets.deviations,
             today,
         };
         judge.limits(&mut rows);
+        if let Some(slo) = &budget.slo {
+            judge.slo(slo, &mut rows);
+        }
         if let Some(regression) = &budget.regression {
             judge.regression(regression, &mut rows);
         }
@@ -152,61 +158,23 @@ pub fn judge(
     }
 }
 
+/// Why the times that were measured say little, if they do.
+fn noise(budgets: &Budgets, budget: &Budget, measured: &Measurements) -> Option<String> {
+    let most = budgets
+        .max_load
+        .filter(|_| budget.metric.spec().is_timing)?;
+    match measured.load {
+        None => Some("the load of the machine is not known".to_owned()),
+        Some(load) if load > most => Some(format!(
+            "{load:.1} processes ran on each core, more than {most}"
+        )),
+        Some(_) => None,
+    }
+}
+
 impl Measurements {
     fn of(&self, budget: &str) -> &[Reading] {
         self.by_budget.get(budget).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// What one budget's values were before.
-struct Baseline<'a> {
-    data: HashMap<(&'a str, &'a str), &'a Data>,
-    /// Why there are none, if the baseline as a whole cannot be used.
-    refused: Option<String>,
-}
-
-impl<'a> Baseline<'a> {
-    fn new(
-        budgets: &Budgets,
-        budget: &Budget,
-        now: &Measurements,
-        before: Option<&'a Measurements>,
-    ) -> Self {
-        let none = |why: &str| Self {
-            data: HashMap::new(),
-            refused: Some(why.to_owned()),
-        };
-        let Some(before) = before else {
-            return none("there is no baseline");
-        };
-        if budget.metric.spec().is_of_the_machine {
-            for key in &budgets.environment {
-                let (here, there) = (now.environment.get(key), before.environment.get(key));
-                if here.is_none() || here != there {
-                    let shown =
-                        |value: Option<&String>| value.map_or("unknown", |v| v.as_str()).to_owned();
-                    let (here, there) = (shown(here), shown(there));
-                    return none(&format!(
-                        "the baseline is of another {key}: {there}, here {here}"
-                    ));
-                }
-            }
-        }
-        let readings = before.of(&budget.id).iter();
-        let data = readings.filter_map(|reading| {
-            Some((
-                (&*reading.subject, &*reading.stat),
-                reading.data.as_ref().ok()?,
-            ))
-        });
-        Self {
-            data: data.collect(),
-            refused: None,
-        }
-    }
-
-    fn of(&self, reading: &Reading) -> Option<&'a Data> {
-        self.data.get(&(&*reading.subject, &*reading.stat)).copied()
     }
 }
 
@@ -217,6 +185,8 @@ struct Judge<'a> {
     budget: &'a Budget,
     readings: &'a [Reading],
     baseline: Baseline<'a>,
+    /// Why times say little, if they do.
+    noisy: Option<String>,
     deviations: f64,
     today: Date,
 }
@@ -262,7 +232,7 @@ impl Judge<'_> {
             let (measured, ruling) = match &reading.data {
                 Ok(data) => (
                     Some(self.shown(data, dimension)),
-                    self.enough(reading, data, &rule_on),
+                    self.enough(reading, data, dimension, &rule_on),
                 ),
                 Err(why) => (None, (Verdict::Missing, why.clone())),
             };
@@ -278,6 +248,7 @@ impl Judge<'_> {
         &self,
         reading: &Reading,
         data: &Data,
+        dimension: Dimension,
         rule_on: impl Fn(&Reading, &Data) -> Ruling,
     ) -> Ruling {
         let wanted = self.budget.min_samples as f64;
@@ -287,7 +258,20 @@ impl Judge<'_> {
                 Verdict::Missing,
                 format!("{samples:.0} samples, of at least {wanted} that are needed"),
             ),
+            _ if dimension.is_of_a_clock() => self.despite_noise(rule_on(reading, data)),
             _ => rule_on(reading, data),
+        }
+    }
+
+    /// On a busy machine times are longer than they are: what holds all the same does hold.
+    fn despite_noise(&self, (verdict, reason): Ruling) -> Ruling {
+        match &self.noisy {
+            Some(noisy) if verdict == Verdict::Breach => {
+                let reason = Some(reason).filter(|reason| !reason.is_empty());
+                let reasons: Vec<_> = reason.into_iter().chain([noisy.clone()]).collect();
+                (Verdict::CannotTell, reasons.join("; "))
+            }
+            _ => (verdict, reason),
         }
     }
 
@@ -341,11 +325,34 @@ impl Judge<'_> {
         }
     }
 
+    /// An objective: what is bad, and how much of what may be bad that is.
+    fn slo(&self, slo: &Slo, rows: &mut Vec<Row>) {
+        let limit = &slo.limit;
+        self.each(
+            &limit.stat,
+            limit.dimension,
+            &slo.text,
+            rows,
+            |reading, data| {
+                let (verdict, reason) = self.plain(limit, reading, data);
+                let used = Dimension::Share { exceeds: true }.show(data.value / limit.value);
+                let used = format!("at this rate uses {used} of what may fail");
+                let reason = Some(reason).filter(|reason| !reason.is_empty());
+                let reasons: Vec<_> = [used].into_iter().chain(reason).collect();
+                (verdict, reasons.join("; "))
+            },
+        );
+    }
+
     fn limit(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {
-        let note = data.note.clone().unwrap_or_default();
-        if let Some(seconds) = self.budget.sustained {
-            return sustained(limit, data, seconds);
+        match sustained::asked(self.budget, limit, data) {
+            Some(asked) => sustained::judge(limit, data, asked),
+            None => self.plain(limit, reading, data),
         }
+    }
+
+    fn plain(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {
+        let note = data.note.clone().unwrap_or_default();
         let (low, high) = data.interval(self.deviations);
         let ends = (limit.holds(low), limit.holds(high));
         match (ends, data.error) {
@@ -361,76 +368,6 @@ impl Judge<'_> {
                 let why =
                     format!("beyond the limit by less than {k} standard deviations of sampling");
                 (Verdict::CannotTell, why)
-            }
-        }
-    }
-
-    /// A breach, unless it was one before and is no worse.
-    fn was_over(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {
-        let before = self
-            .baseline
-            .of(reading)
-            .filter(|_| self.budget.grandfather);
-        let Some(before) = before.filter(|before| !limit.holds(before.value)) else {
-            return (Verdict::Breach, data.note.clone().unwrap_or_default());
-        };
-        let worse = match limit.relation.is_upper() {
-            true => data.value - before.value,
-            false => before.value - data.value,
-        };
-        let was = limit.dimension.show(before.value);
-        match worse <= self.joint_error(data, before) {
-            true => (Verdict::NoWorse, format!("the baseline had {was}")),
-            false => (
-                Verdict::Breach,
-                format!("the baseline was over, too, with {was}"),
-            ),
-        }
-    }
-
-    /// What chance explains of a difference.
-    fn joint_error(&self, a: &Data, b: &Data) -> f64 {
-        let half = |data: &Data| {
-            let (low, high) = data.interval(self.deviations);
-            (high - low) / 2.0
-        };
-        half(a).hypot(half(b))
-    }
-
-    fn change(&self, regression: &Regression, reading: &Reading, data: &Data) -> Ruling {
-        let Some(before) = self.baseline.of(reading) else {
-            let why = self.baseline.refused.clone();
-            let why = why.unwrap_or_else(|| "the baseline does not have this".to_owned());
-            return (Verdict::Missing, why);
-        };
-        let change = regression.change;
-        let (worse, dimension) = (
-            change.worsening(data.value, before.value),
-            regression.dimension,
-        );
-        let beyond = change.worsening(data.value, change.bound(before.value));
-        let difference = data.value - before.value;
-        let how = match (change.amount, dimension) {
-            (Amount::Relative(_), _) if before.value != 0.0 => {
-                format!("{:+.2} %", difference / before.value.abs() * 100.0)
-            }
-            (_, Dimension::Share { .. }) => format!("{:+.2} pp", difference * 100.0),
-            _ if difference < 0.0 => format!("-{}", dimension.show(-difference)),
-            _ => format!("+{}", dimension.show(difference)),
-        };
-        let floor = regression.floor;
-        if beyond <= 0.0 || worse <= floor {
-            return (Verdict::Held, how);
-        }
-        // Beyond the lower of two allowances by chance is beyond both by chance.
-        match beyond.min(worse - floor) > self.joint_error(data, before) {
-            true => (Verdict::Breach, how),
-            false => {
-                let k = self.deviations;
-                (
-                    Verdict::CannotTell,
-                    format!("{how}, within {k} standard deviations of what is allowed"),
-                )
             }
         }
     }
@@ -455,40 +392,5 @@ impl Judge<'_> {
                 (verdict, ended)
             }
         }
-    }
-}
-
-/// Whether values were beyond a limit for so many seconds without a break.
-fn sustained(limit: &Limit, data: &Data, seconds: f64) -> Ruling {
-    let (Some(first), Some(last)) = (data.series.first(), data.series.last()) else {
-        return match limit.holds(data.value) {
-            true => (Verdict::Held, "held throughout".to_owned()),
-            false => (
-                Verdict::CannotTell,
-                "there are no values over time".to_owned(),
-            ),
-        };
-    };
-    let mut since: Option<f64> = None;
-    let mut longest = 0.0_f64;
-    for &(at, value) in &data.series {
-        since = match limit.holds(value) {
-            true => None,
-            false => since.or(Some(at)),
-        };
-        longest = longest.max(since.map_or(0.0, |since| at - since));
-    }
-    let for_how_long = format!("beyond the limit for {}", Dimension::Time.show(longest));
-    let whole = last.0 - first.0;
-    if longest >= seconds {
-        (Verdict::Breach, for_how_long)
-    } else if since.is_some() && whole < seconds {
-        let lasted = Dimension::Time.show(whole);
-        (
-            Verdict::CannotTell,
-            format!("{for_how_long}, until the end of a run of {lasted}"),
-        )
-    } else {
-        (Verdict::Held, for_how_long)
     }
 }

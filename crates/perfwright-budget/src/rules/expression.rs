@@ -1,0 +1,177 @@
+//! Values of budgets as expressions of PromQL.
+
+use crate::{
+    budgets::{Budget, Select},
+    metric::{Metric, quantile, threshold},
+    names::{FAILED, REQUESTS},
+    pattern::Pattern,
+};
+
+/// The expression of a statistic, over a window where it is a rate; or why no service tells it.
+pub(super) fn value(budget: &Budget, stat: &str, window: &str) -> Result<String, String> {
+    let asked = Asked {
+        matchers: matchers(&budget.select)?,
+        by: by(budget),
+        window,
+    };
+    let found = asked.value(budget, stat);
+    found.ok_or_else(|| format!("no service tells {} {stat}", budget.metric.name()))
+}
+
+/// Without a selection all requests are one; else each route is for itself, as in a check.
+fn by(budget: &Budget) -> &'static str {
+    match budget.select.route.is_empty() {
+        true => "",
+        false => "route, method",
+    }
+}
+
+struct Asked<'a> {
+    matchers: Vec<String>,
+    /// The labels that tell subjects apart.
+    by: &'static str,
+    window: &'a str,
+}
+
+impl Asked<'_> {
+    fn value(&self, budget: &Budget, stat: &str) -> Option<String> {
+        let count = format!("{REQUESTS}_count");
+        match (budget.metric, stat) {
+            (Metric::Latency, stat) => self.latency(stat),
+            (Metric::Throughput, _) => Some(self.rate(&count, &[])),
+            (Metric::ErrorRate, _) => {
+                let all = self.rate(&count, &[]);
+                let failed = self.rate(&count, &[format!("status=~{}", quoted(FAILED))]);
+                // Where nothing failed yet there is nothing to be added up.
+                Some(format!("({failed} or 0 * {all}) / {all}"))
+            }
+            (Metric::ProcessCpu, _) => {
+                Some(format!("rate(process_cpu_seconds_total[{}])", self.window))
+            }
+            (Metric::ProcessRss, "slope") => {
+                Some("deriv(process_resident_memory_bytes[1h])".to_owned())
+            }
+            (Metric::ProcessRss, _) => Some("process_resident_memory_bytes".to_owned()),
+            (Metric::Prometheus, _) => self.by_name(budget.select.name.as_deref()?, stat),
+            _ => None,
+        }
+    }
+
+    fn latency(&self, stat: &str) -> Option<String> {
+        if let Some(quantile) = quantile(stat) {
+            return Some(self.quantile(REQUESTS, quantile, self.by));
+        }
+        let bound = threshold(stat)?;
+        let all = self.rate(&format!("{REQUESTS}_count"), &[]);
+        // As a number is written, with and without a fraction.
+        let le = match bound.fract() == 0.0 {
+            true => format!("{bound}|{bound}\\.0"),
+            false => expression(&Pattern::new(bound.to_string())),
+        };
+        let within = self.rate(
+            &format!("{REQUESTS}_bucket"),
+            &[format!("le=~{}", quoted(&le))],
+        );
+        Some(format!("1 - {within} / {all}"))
+    }
+
+    fn by_name(&self, name: &str, stat: &str) -> Option<String> {
+        if !is_name(name) {
+            return None;
+        }
+        Some(match quantile(stat) {
+            Some(quantile) => self.quantile(name, quantile, "job, instance"),
+            None => format!("{name}{}", braces(&self.matchers)),
+        })
+    }
+
+    /// What a counter grows by each second.
+    fn rate(&self, name: &str, more: &[String]) -> String {
+        let matchers = braces(&[&self.matchers, more].concat());
+        let rate = format!("rate({name}{matchers}[{}])", self.window);
+        self.sum(&rate)
+    }
+
+    fn sum(&self, of: &str) -> String {
+        match self.by {
+            "" => format!("sum({of})"),
+            by => format!("sum by ({by}) ({of})"),
+        }
+    }
+
+    fn quantile(&self, name: &str, quantile: f64, by: &str) -> String {
+        let matchers = braces(&self.matchers);
+        let rate = format!("rate({name}_bucket{matchers}[{}])", self.window);
+        let labels: Vec<_> = [by, "le"].into_iter().filter(|by| !by.is_empty()).collect();
+        format!(
+            "histogram_quantile({quantile}, sum by ({}) ({rate}))",
+            labels.join(", ")
+        )
+    }
+}
+
+/// The labels that are asked for. A route may be written with its method: `GET /orders`.
+fn matchers(select: &Select) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for (key, patterns) in select.labels.iter().filter(|(key, _)| is_name(key)) {
+        if key != perfwright_model::keys::ROUTE {
+            found.push(matcher(key, patterns));
+            continue;
+        }
+        let split: Vec<_> = patterns.iter().map(Pattern::method_and_path).collect();
+        let method = split.first().and_then(|(method, _)| *method);
+        if split.iter().any(|(other, _)| *other != method) {
+            return Err("its routes are of several methods: make it a budget for each".to_owned());
+        }
+        if let Some(method) = method {
+            found.push(format!("method={}", quoted(method)));
+        }
+        let paths: Vec<_> = split.into_iter().map(|(_, path)| path).collect();
+        found.push(matcher(key, &paths));
+    }
+    Ok(found)
+}
+
+fn matcher(key: &str, patterns: &[Pattern]) -> String {
+    match patterns {
+        [only] if only.is_exact() => format!("{key}={}", quoted(only.as_str())),
+        patterns => {
+            let expressions: Vec<_> = patterns.iter().map(expression).collect();
+            format!("{key}=~{}", quoted(&expressions.join("|")))
+        }
+    }
+}
+
+/// Whether Prometheus takes it for a metric's or label's name.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty()
+}
+
+fn braces(matchers: &[String]) -> String {
+    match matchers {
+        [] => String::new(),
+        _ => format!("{{{}}}", matchers.join(",")),
+    }
+}
+
+/// A pattern as a regular expression.
+fn expression(pattern: &Pattern) -> String {
+    let mut out = String::new();
+    for c in pattern.as_str().chars() {
+        match c {
+            '*' => out.push_str(".*"),
+            '\\' | '.' | '+' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A string of PromQL.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
