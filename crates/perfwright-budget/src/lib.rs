@@ -31,7 +31,7 @@
 //! | `size` | `artifact` | `raw`, `gzip`, `brotli` |
 //! | `binary` | `artifact`, and `section` or `crate` | `bytes`, `share` |
 //! | `dependencies` | `package`, `features`, `default_features` | `count` |
-//! | `prometheus` | `name`, `label` | `value`, percentiles of histograms |
+//! | `prometheus` | `name`, `label` | `value`, `rate`, `min`, `max`, `avg`, percentiles of histograms |
 //!
 //! In names `*` stands for any characters; a list of names means any of them. A share on a route or span is of
 //! what that route or span used; methods of a type belong to the crate of the type.

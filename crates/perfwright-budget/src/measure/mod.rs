@@ -37,7 +37,7 @@ pub struct Sources {
     run: Option<serde_json::Value>,
     criterion: Option<PathBuf>,
     root: Option<PathBuf>,
-    page: Option<prometheus::Page>,
+    pages: Option<prometheus::Pages>,
     dependencies: BTreeMap<PackageQuery, u64>,
     environment: BTreeMap<String, String>,
     load: Option<f64>,
@@ -109,12 +109,22 @@ impl Sources {
         self
     }
 
-    /// Adds a page of metrics in Prometheus's text format.
+    /// Adds a page of metrics in Prometheus's text format, in place of those before.
     ///
     /// # Errors
     /// The first line that is none.
     pub fn prometheus(&mut self, text: &str) -> Result<&mut Self, SourceError> {
-        self.page = Some(prometheus::Page::parse(text)?);
+        self.pages = None;
+        self.prometheus_at(0.0, text)
+    }
+
+    /// Adds a page of metrics after those before, with the seconds at which it was scraped, since any moment. Of
+    /// several pages counters and histograms tell of the time from the first to the last.
+    ///
+    /// # Errors
+    /// The first line that is none; if it is not later than the page before; if all of them are too much.
+    pub fn prometheus_at(&mut self, seconds: f64, text: &str) -> Result<&mut Self, SourceError> {
+        self.pages.get_or_insert_default().add(seconds, text)?;
         Ok(self)
     }
 
@@ -191,7 +201,7 @@ impl Sources {
         match budget.metric {
             Metric::Size => artifacts::measure(self.root.as_deref(), &budget.select, &stats),
             Metric::Bench => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
-            Metric::Prometheus => prometheus::measure(self.page.as_ref(), &budget.select, &stats),
+            Metric::Prometheus => prometheus::measure(self.pages.as_ref(), &budget.select, &stats),
             Metric::Dependencies => {
                 let count = budget
                     .select
@@ -207,9 +217,9 @@ impl Sources {
                     .collect()
             }
             Metric::ProfileShare | Metric::Binary => Vec::new(),
-            metric => match (&self.run, &self.page) {
-                (None, Some(page)) => prometheus::service(page, metric, &budget.select, &stats),
-                (run, _) => run::measure(run.as_ref(), metric, &budget.select, &stats),
+            metric => match &self.pages {
+                Some(pages) => prometheus::service(pages, metric, &budget.select, &stats),
+                None => run::measure(self.run.as_ref(), metric, &budget.select, &stats),
             },
         }
     }

@@ -192,7 +192,7 @@ fn timeline(report: &Value, field: &str) -> Vec<(f64, f64)> {
 }
 
 /// The line of least squares through the points, and its standard error.
-fn slope(points: &[(f64, f64)]) -> Result<Data, String> {
+pub(super) fn slope(points: &[(f64, f64)]) -> Result<Data, String> {
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
     let (x, y) = (mean(|p| p.0), mean(|p| p.1));

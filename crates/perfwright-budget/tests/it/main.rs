@@ -6,6 +6,7 @@ mod need;
 
 mod errors;
 mod output;
+mod pages;
 mod profiles;
 mod promtool;
 mod rules;

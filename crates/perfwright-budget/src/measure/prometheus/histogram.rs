@@ -1,0 +1,84 @@
+//! Histograms: counts of values by the upper bounds of buckets.
+
+use super::{Data, Error};
+
+/// Each bucket counts the values below it, too.
+#[derive(Default)]
+pub(super) struct Histogram {
+    buckets: Vec<(f64, f64)>,
+}
+
+impl Histogram {
+    /// Adds to the bucket of this upper bound.
+    pub(super) fn add(&mut self, bound: f64, count: f64) {
+        match self
+            .buckets
+            .binary_search_by(|(known, _)| known.total_cmp(&bound))
+        {
+            Ok(at) => self.buckets[at].1 += count,
+            Err(at) => self.buckets.insert(at, (bound, count)),
+        }
+    }
+
+    /// Adds the counts of another.
+    pub(super) fn take_in(&mut self, other: &Self) {
+        for &(bound, count) in &other.buckets {
+            self.add(bound, count);
+        }
+    }
+
+    /// The quantile, in a straight line through its bucket; all that is known is that it lies in it.
+    pub(super) fn quantile(&self, quantile: f64) -> Result<Data, String> {
+        let all = self.buckets.last().map_or(0.0, |(_, count)| *count);
+        if all.is_nan() || all <= 0.0 {
+            return Err("the histogram is empty".to_owned());
+        }
+        let rank = quantile * all;
+        let at = self.buckets.iter().position(|(_, count)| *count >= rank);
+        let at = at.ok_or("the histogram's counts do not ascend")?;
+        let (high, upto) = self.buckets[at];
+        let (low, below) = match at {
+            0 => (0.0_f64.min(high), 0.0),
+            _ => self.buckets[at - 1],
+        };
+        let value = match high.is_finite() {
+            true if upto > below => {
+                low + (high - low) * ((rank - below) / (upto - below)).clamp(0.0, 1.0)
+            }
+            true => high,
+            // Beyond the last bound nothing is known but that.
+            false => low,
+        };
+        Ok(Data {
+            error: Error::Between(low, high),
+            samples: Some(all),
+            ..Data::exact(value)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_lies_in_its_bucket() {
+        let histogram = Histogram {
+            buckets: vec![(0.1, 50.0), (0.2, 90.0), (f64::INFINITY, 100.0)],
+        };
+        let median = histogram.quantile(0.5).unwrap();
+        assert_eq!(
+            (median.value, median.error),
+            (0.1, Error::Between(0.0, 0.1))
+        );
+        let p95 = histogram.quantile(0.95).unwrap();
+        assert_eq!(p95.error, Error::Between(0.2, f64::INFINITY));
+        assert!(
+            Histogram {
+                buckets: Vec::new()
+            }
+            .quantile(0.5)
+            .is_err()
+        );
+    }
+}
