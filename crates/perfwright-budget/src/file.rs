@@ -17,6 +17,8 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) environment: Environment,
     #[serde(default)]
+    pub(crate) command: Vec<Command>,
+    #[serde(default)]
     pub(crate) budget: Vec<Budget>,
 }
 
@@ -27,6 +29,7 @@ pub(crate) struct Defaults {
     pub(crate) missing: Option<Missing>,
     pub(crate) grandfather: Option<bool>,
     pub(crate) deviations: Option<Spanned<f64>>,
+    pub(crate) on_breach: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,6 +85,25 @@ pub(crate) struct Budget {
     #[serde(default)]
     pub(crate) tighten: Vec<Tighten>,
     pub(crate) waiver: Option<Waiver>,
+    pub(crate) on_breach: Option<Spanned<String>>,
+}
+
+/// What is run and measured.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Command {
+    pub(crate) name: Spanned<String>,
+    pub(crate) run: Spanned<Words>,
+    pub(crate) cold: Option<Spanned<String>>,
+    pub(crate) repeat: Option<Spanned<u32>>,
+    pub(crate) timeout: Option<Spanned<String>>,
+}
+
+/// A text, or a list of words.
+#[derive(Clone, Debug)]
+pub(crate) enum Words {
+    Text(String),
+    List(Vec<String>),
 }
 
 #[derive(Deserialize, Default)]
@@ -96,6 +118,7 @@ pub(crate) struct Select {
     pub(crate) span: Option<Spanned<Names>>,
     pub(crate) label: Option<Spanned<BTreeMap<String, Names>>>,
     pub(crate) bench: Option<Spanned<Names>>,
+    pub(crate) command: Option<Spanned<String>>,
     pub(crate) section: Option<Spanned<Names>>,
     pub(crate) artifact: Option<Spanned<Names>>,
     pub(crate) package: Option<Spanned<String>>,
@@ -153,6 +176,30 @@ pub(crate) struct Tighten {
 pub(crate) struct Waiver {
     pub(crate) reason: Spanned<String>,
     pub(crate) until: Spanned<String>,
+}
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordsVisitor)
+    }
+}
+
+struct WordsVisitor;
+
+impl<'de> Visitor<'de> for WordsVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a command, or a list of its words")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Words, E> {
+        Ok(Words::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Words, A::Error> {
+        Ok(Words::List(NamesVisitor.visit_seq(list)?.0))
+    }
 }
 
 /// A name, or several.

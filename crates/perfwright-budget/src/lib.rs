@@ -30,6 +30,7 @@
 //! | `bench` | `bench` | `median`, `mean`, `slope` |
 //! | `size` | `artifact` | `raw`, `gzip`, `brotli` |
 //! | `binary` | `artifact`, and `section` or `crate` | `bytes`, `share` |
+//! | `command` | `command` | `time`, `cpu`, `peak`, also as `cold.…` and `cached.…` |
 //! | `dependencies` | `package`, `features`, `default_features` | `count` |
 //! | `prometheus` | `name`, `label` | `value`, `rate`, `min`, `max`, `avg`, percentiles of histograms |
 //!
@@ -63,13 +64,13 @@ mod pattern;
 mod rules;
 mod units;
 
-pub use budgets::{Budget, Budgets, FILE_VERSION, PackageQuery};
+pub use budgets::{Budget, Budgets, CommandSpec, FILE_VERSION, PackageQuery};
 pub use date::Date;
 pub use error::{FileError, Problem};
 pub use file::{Missing, Severity};
 pub use judge::{Level, Report, Row, Verdict, judge};
 pub use limit::Limit;
-pub use measure::{Measurements, Part, SourceError, Sources};
+pub use measure::{CommandRun, CommandRuns, Measurements, Part, SourceError, Sources};
 pub use metric::Metric;
 pub use pattern::Pattern;
 pub use rules::Rules;

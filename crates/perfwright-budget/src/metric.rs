@@ -28,6 +28,8 @@ pub enum Metric {
     Size,
     /// The sections of a binary, and the crates in it.
     Binary,
+    /// How long a command runs, and what it uses.
+    Command,
     /// How many crates a package builds with.
     Dependencies,
     /// Any metric of a Prometheus page, by name.
@@ -214,7 +216,7 @@ pub(crate) const SPECS: &[Spec] = &[
             ("allocs", Count, "an iteration, counted beside the timing"),
             ("bytes", Bytes, "allocated an iteration"),
         ],
-        select: &["bench"],
+        select: &["bench", "command"],
         is_timing: true,
         example: "median < 12us",
         ..OF_A_RUN
@@ -252,6 +254,29 @@ pub(crate) const SPECS: &[Spec] = &[
         needs: &[&["artifact"], &["section", "crate"]],
         is_of_the_machine: false,
         example: "bytes < 2MiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Command,
+        name: "command",
+        about: "How long a command of the file runs, and what it uses.",
+        from: "runs of the command",
+        stats: &[
+            ("time", Time, "from start to end, the median"),
+            ("cpu", Time, "CPU time of all its processes"),
+            ("peak", Bytes, "the most memory of one of its processes"),
+            ("cold.time", Time, "in a new folder"),
+            ("cold.cpu", Time, "in a new folder"),
+            ("cold.peak", Bytes, "in a new folder"),
+            ("cached.time", Time, "again, nothing changed"),
+            ("cached.cpu", Time, "again, nothing changed"),
+            ("cached.peak", Bytes, "again, nothing changed"),
+        ],
+        names_stat: true,
+        select: &["command"],
+        needs: &[&["command"]],
+        is_timing: true,
+        example: "time < 20s",
         ..OF_A_RUN
     },
     Spec {
@@ -328,6 +353,11 @@ impl Metric {
         let percentile = || spec.percentiles.filter(|_| quantile(stat).is_some());
         let above = || (self == Self::Latency && threshold(stat).is_some()).then_some(SHARE);
         named.map(|stat| stat.1).or_else(percentile).or_else(above)
+    }
+
+    /// Whether another measurement may say something else.
+    pub(crate) fn can_be_measured_again(self) -> bool {
+        self.spec().is_of_the_machine && self != Self::ProfileShare
     }
 
     /// The statistic that is meant when none is named; `None` where one must be.

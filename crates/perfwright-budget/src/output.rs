@@ -70,6 +70,9 @@ struct JsonReading {
     deviation: Option<f64>,
     /// Between which values it lies.
     between: Option<(Option<f64>, Option<f64>)>,
+    /// One standard deviation of its logarithm, and how many runs it is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repeated: Option<(f64, f64)>,
 }
 
 impl From<(&String, &Reading)> for JsonReading {
@@ -95,12 +98,23 @@ impl From<(&String, &Reading)> for JsonReading {
                 Error::Between(low, high) => Some((finite(low), finite(high))),
                 _ => None,
             },
+            repeated: match error {
+                Error::Repeated {
+                    log_deviation,
+                    runs,
+                } => Some((log_deviation, runs)),
+                _ => None,
+            },
         }
     }
 }
 
 impl From<JsonReading> for Reading {
     fn from(saved: JsonReading) -> Self {
+        let repeated = |(log_deviation, runs)| Error::Repeated {
+            log_deviation,
+            runs,
+        };
         let error = match (saved.effective_samples, saved.deviation, saved.between) {
             (Some(count), ..) => Error::Share(count),
             (_, Some(deviation), _) => Error::Normal(deviation),
@@ -108,7 +122,7 @@ impl From<JsonReading> for Reading {
                 low.unwrap_or(f64::NEG_INFINITY),
                 high.unwrap_or(f64::INFINITY),
             ),
-            _ => Error::None,
+            _ => saved.repeated.map_or(Error::None, repeated),
         };
         let missing = saved.missing.unwrap_or_else(|| "no value".to_owned());
         let data = saved.value.ok_or(missing).map(|value| Data {

@@ -1,5 +1,6 @@
 //! Budgets that make sense: what a file becomes once it is read and judged.
 
+mod commands;
 mod limits;
 mod reader;
 mod select;
@@ -16,6 +17,7 @@ use crate::{
     pattern::Pattern,
     units::Dimension,
 };
+pub use commands::CommandSpec;
 use reader::Reader;
 
 /// The version of budget files that is read.
@@ -27,6 +29,7 @@ const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Budgets {
     pub(crate) list: Vec<Budget>,
+    pub(crate) commands: Vec<CommandSpec>,
     /// What of the environment a baseline must agree with.
     pub(crate) environment: Vec<String>,
     /// Above so much load of each core, times say nothing.
@@ -60,6 +63,8 @@ pub struct Budget {
     /// By date.
     pub(crate) tighten: Vec<(Date, Vec<Limit>)>,
     pub(crate) waiver: Option<Waiver>,
+    /// How often a breach is measured again.
+    pub(crate) reruns: u32,
 }
 
 /// What a budget is about. Lists are alternatives; empty ones select everything.
@@ -73,6 +78,7 @@ pub(crate) struct Select {
     pub(crate) labels: Vec<(String, Vec<Pattern>)>,
     pub(crate) route: Vec<Pattern>,
     pub(crate) bench: Vec<Pattern>,
+    pub(crate) command: Option<String>,
     pub(crate) section: Vec<Pattern>,
     pub(crate) artifact: Vec<Pattern>,
     pub(crate) package: Option<String>,
@@ -220,6 +226,7 @@ impl Select {
             list(&self.bench),
             list(&self.section),
             list(&self.artifact),
+            self.command.clone().unwrap_or_default(),
             self.package.clone().unwrap_or_default(),
             self.name.clone().unwrap_or_default(),
         ];

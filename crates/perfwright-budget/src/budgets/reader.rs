@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
         let deviations = self.deviations(file.defaults.deviations.as_ref());
         let mut budgets = Budgets {
             list: Vec::with_capacity(file.budget.len()),
+            commands: self.commands(file.command),
             environment: Vec::new(),
             max_load: self.max_load(file.environment.max_load.as_ref()),
             deviations,
@@ -91,9 +92,11 @@ impl<'a> Reader<'a> {
         for raw in file.budget {
             let id_span = raw.id.as_ref().map(Spanned::span);
             let line = lines.of(raw.metric.span().start);
+            let place = (raw.select.as_ref()).map_or(raw.metric.span(), |select| select.span());
             let Some(mut budget) = self.budget(raw, &file.defaults, line) else {
                 continue;
             };
+            self.uses_command(&budget, place, &budgets.commands);
             let uses = ids.entry(budget.id.clone()).or_default();
             *uses += 1;
             match (*uses, id_span) {
@@ -197,6 +200,7 @@ impl<'a> Reader<'a> {
             slo,
             sustained: raw.sustained.and_then(|raw| self.sustained(&raw, metric)),
             tighten,
+            reruns: self.on_breach(raw.on_breach.as_ref(), defaults.on_breach.as_ref(), metric),
             waiver: raw.waiver.and_then(|raw| self.waiver(&raw)),
         })
     }

@@ -1,5 +1,6 @@
 //! From readings to verdicts.
 
+mod again;
 mod baseline;
 mod sustained;
 
@@ -363,6 +364,11 @@ impl Judge<'_> {
                 (Verdict::CannotTell, why.to_owned())
             }
             _ if limit.holds(data.value) => (Verdict::Held, note),
+            (_, Error::Repeated { .. }) => {
+                let why =
+                    "the runs vary by more than it is beyond the limit: `repeat` it more often";
+                (Verdict::CannotTell, why.to_owned())
+            }
             _ => {
                 let k = self.deviations;
                 let why =

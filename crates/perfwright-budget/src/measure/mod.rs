@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod binary;
+mod command;
 mod criterion;
 #[cfg(feature = "binary")]
 mod object_file;
@@ -10,6 +11,7 @@ mod prometheus;
 mod run;
 mod shares;
 
+pub use command::{CommandRun, CommandRuns};
 pub use parts::Part;
 
 use std::{
@@ -19,7 +21,7 @@ use std::{
 };
 
 use perfwright_model::Profile;
-use perfwright_stats::Share;
+use perfwright_stats::{Share, student_quantile, two_sided_p};
 
 use crate::{
     budgets::{Budget, Budgets, PackageQuery},
@@ -39,6 +41,7 @@ pub struct Sources {
     root: Option<PathBuf>,
     pages: Option<prometheus::Pages>,
     dependencies: BTreeMap<PackageQuery, u64>,
+    commands: BTreeMap<String, Result<CommandRuns, String>>,
     environment: BTreeMap<String, String>,
     load: Option<f64>,
 }
@@ -134,6 +137,16 @@ impl Sources {
         self
     }
 
+    /// Adds how a command ran, or why it did not; in place of runs before.
+    pub fn command(
+        &mut self,
+        name: impl Into<String>,
+        runs: Result<CommandRuns, String>,
+    ) -> &mut Self {
+        self.commands.insert(name.into(), runs);
+        self
+    }
+
     /// Adds a fact about the environment: `arch`, `cpu`, `os` or `rustc`.
     pub fn environment(&mut self, key: impl Into<String>, value: impl Into<String>) -> &mut Self {
         self.environment.insert(key.into(), value.into());
@@ -200,6 +213,11 @@ impl Sources {
         let stats = budget.stats();
         match budget.metric {
             Metric::Size => artifacts::measure(self.root.as_deref(), &budget.select, &stats),
+            Metric::Command => {
+                let name = budget.select.command.as_ref();
+                let runs = name.and_then(|name| self.commands.get(name));
+                command::measure(runs, &budget.select, &stats)
+            }
             Metric::Bench => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
             Metric::Prometheus => prometheus::measure(self.pages.as_ref(), &budget.select, &stats),
             Metric::Dependencies => {
@@ -227,7 +245,7 @@ impl Sources {
 
 impl Budget {
     /// The statistics that it asks for, on whatever day.
-    fn stats(&self) -> Vec<String> {
+    pub(crate) fn stats(&self) -> Vec<String> {
         let later = self.tighten.iter().flat_map(|(_, limits)| limits);
         let slo = self.slo.iter().map(|slo| &slo.limit);
         let limits = self.limits.iter().chain(later).chain(slo);
@@ -316,6 +334,11 @@ pub(crate) enum Error {
     Normal(f64),
     /// It lies between.
     Between(f64, f64),
+    /// One standard deviation of its logarithm, from so many repeated measurements.
+    Repeated {
+        log_deviation: f64,
+        runs: f64,
+    },
 }
 
 impl Data {
@@ -351,6 +374,15 @@ impl Data {
                 (self.value - off, self.value + off)
             }
             Error::Between(low, high) => (low, high),
+            Error::Repeated {
+                log_deviation,
+                runs,
+            } => {
+                // With few runs chance goes further than with many.
+                let beyond = two_sided_p(deviations) / 2.0;
+                let off = (log_deviation * student_quantile(beyond, runs - 1.0)).exp();
+                (self.value / off, self.value * off)
+            }
         }
     }
 }

@@ -76,6 +76,14 @@ wrong! {
     path_that_leads_out: budget("size", "select = { artifact = \"../../etc/*\" }\nlimits = [\"raw < 4KiB\"]");
     binary_without_part: budget("binary", "select = { artifact = \"app\" }\nlimits = [\"share < 5%\"]");
     crate_and_section: budget("binary", "select = { artifact = \"app\", crate = \"a\", section = \".text\" }\nlimits = [\"share < 5%\"]");
+    unknown_command: budget("command", "select = { command = \"biuld\" }\nlimits = [\"time < 5m\"]\n[[command]]\nname = \"build\"\nrun = \"cargo build\"");
+    command_without_cold_runs: budget("command", "select = { command = \"build\" }\nlimits = [\"cold.time < 5m\"]\n[[command]]\nname = \"build\"\nrun = \"cargo build\"");
+    command_with_cold_runs: budget("command", "select = { command = \"build\" }\nlimits = [\"cpu < 5m\"]\n[[command]]\nname = \"build\"\nrun = \"cargo build\"\ncold = \"CARGO_TARGET_DIR\"");
+    command_for_a_shell: "version = 1\n[[command]]\nname = \"build\"\nrun = \"cargo build | tee log\"\n";
+    command_of_nothing: "version = 1\n[[command]]\nname = \"a/b\"\nrun = []\nrepeat = 0\ntimeout = \"0s\"\ncold = \"A=B\"\n";
+    command_twice: "version = 1\n[[command]]\nname = \"a\"\nrun = \"b\"\n[[command]]\nname = \"a\"\nrun = \"c\"\n";
+    rerun_of_a_size: budget("size", "select = { artifact = \"a\" }\nlimits = [\"raw < 1B\"]\non_breach = \"rerun:2\"");
+    rerun_for_ever: budget("latency", "limits = [\"p95 < 1s\"]\non_breach = \"rerun:99\"");
     absolute_path: budget("size", "select = { artifact = \"/etc/passwd\" }\nlimits = [\"raw < 4KiB\"]");
     regression_without_direction: budget("bench", "regression = { max = \"3%\" }");
     regression_of_another_unit: budget("bench", "regression = { max = \"+3KiB\" }");

@@ -4,6 +4,7 @@ mod binaries;
 #[path = "../../../../xtask/need.rs"]
 mod need;
 
+mod commands;
 mod errors;
 mod output;
 mod pages;
