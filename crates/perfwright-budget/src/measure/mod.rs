@@ -4,6 +4,7 @@ mod artifacts;
 mod binary;
 mod command;
 mod criterion;
+mod load;
 #[cfg(feature = "binary")]
 mod object_file;
 mod parts;
@@ -37,6 +38,8 @@ pub(crate) const ENVIRONMENT_KEYS: [&str; 4] = ["arch", "cpu", "os", "rustc"];
 pub struct Sources {
     profiles: BTreeMap<String, Profile>,
     run: Option<serde_json::Value>,
+    /// In place of the run's own.
+    load_result: Option<serde_json::Value>,
     criterion: Option<PathBuf>,
     root: Option<PathBuf>,
     pages: Option<prometheus::Pages>,
@@ -89,7 +92,10 @@ impl Sources {
             .get("schema_version")
             .and_then(|version| version.as_u64())
         {
-            Some(1) => self.run = Some(report),
+            Some(1) => {
+                self.run = Some(report);
+                self.put_load();
+            }
             Some(other) => {
                 return Err(SourceError::new(format!(
                     "the run's report has schema version {other}; 1 is read"
@@ -98,6 +104,25 @@ impl Sources {
             None => return Err(SourceError::new("the run's report has no schema version")),
         }
         Ok(self)
+    }
+
+    /// Adds what a load driver reported, in place of the load of the run: a run's `report.json`, the JSON of oha,
+    /// a summary of k6, or what wrk prints.
+    ///
+    /// # Errors
+    /// If it is broken, or of no known kind.
+    pub fn load_result(&mut self, text: &str) -> Result<&mut Self, SourceError> {
+        self.load_result = Some(load::parse(text)?);
+        self.put_load();
+        Ok(self)
+    }
+
+    fn put_load(&mut self) {
+        if let Some(load) = &self.load_result {
+            // A report is an object: its version was read from it.
+            let run = self.run.get_or_insert_with(|| serde_json::json!({}));
+            run["load"] = load.clone();
+        }
     }
 
     /// Adds the folder in which criterion saves its results (`target/criterion`).
@@ -209,6 +234,12 @@ impl Sources {
         }
     }
 
+    /// Whether the clients of a load know better than anybody.
+    fn is_of_load(&self, metric: Metric) -> bool {
+        let of_requests = [Metric::Latency, Metric::Throughput, Metric::ErrorRate];
+        self.load_result.is_some() && of_requests.contains(&metric)
+    }
+
     fn readings(&self, budget: &Budget) -> Vec<Reading> {
         let stats = budget.stats();
         match budget.metric {
@@ -236,8 +267,10 @@ impl Sources {
             }
             Metric::ProfileShare | Metric::Binary => Vec::new(),
             metric => match &self.pages {
-                Some(pages) => prometheus::service(pages, metric, &budget.select, &stats),
-                None => run::measure(self.run.as_ref(), metric, &budget.select, &stats),
+                Some(pages) if !self.is_of_load(metric) => {
+                    prometheus::service(pages, metric, &budget.select, &stats)
+                }
+                _ => run::measure(self.run.as_ref(), metric, &budget.select, &stats),
             },
         }
     }

@@ -6,6 +6,7 @@ mod need;
 
 mod commands;
 mod errors;
+mod loads;
 mod output;
 mod pages;
 mod profiles;

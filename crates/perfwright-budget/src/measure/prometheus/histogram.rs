@@ -55,6 +55,29 @@ impl Histogram {
             ..Data::exact(value)
         })
     }
+
+    /// The share of values above a bound: exact where a bucket ends there, else between those of its bucket's ends.
+    pub(super) fn above(&self, bound: f64) -> Result<Data, String> {
+        let all = self.buckets.last().map_or(0.0, |(_, count)| *count);
+        if all.is_nan() || all <= 0.0 {
+            return Err("the histogram is empty".to_owned());
+        }
+        let at = self.buckets.partition_point(|(end, _)| *end < bound);
+        let share = |below: f64| (1.0 - below / all).clamp(0.0, 1.0);
+        let least = share(self.buckets.get(at).map_or(all, |(_, count)| *count));
+        if self.buckets.get(at).is_some_and(|(end, _)| *end == bound) {
+            return Ok(Data::share(least, all));
+        }
+        let most = share(
+            at.checked_sub(1)
+                .map_or(0.0, |before| self.buckets[before].1),
+        );
+        Ok(Data {
+            error: Error::Between(least, most),
+            samples: Some(all),
+            ..Data::exact((least + most) / 2.0)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -80,5 +103,26 @@ mod tests {
             .quantile(0.5)
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_share_above_a_bound_is_exact_at_a_buckets_end() {
+        let mut histogram = Histogram::default();
+        for (bound, count) in [(0.1, 50.0), (0.2, 90.0), (f64::INFINITY, 100.0)] {
+            histogram.add(bound, count);
+        }
+        let exact = histogram.above(0.2).unwrap();
+        assert!((exact.value - 0.1).abs() < 1e-12);
+        assert_eq!(exact.error, Error::Share(100.0));
+        for (bound, least, most) in [(0.15, 0.1, 0.5), (0.05, 0.5, 1.0), (3.0, 0.0, 0.1)] {
+            let Error::Between(low, high) = histogram.above(bound).unwrap().error else {
+                panic!("{bound} is no bound");
+            };
+            assert!(
+                (low - least).abs() < 1e-12 && (high - most).abs() < 1e-12,
+                "{bound}"
+            );
+        }
+        assert!(Histogram::default().above(0.1).is_err());
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::{Data, Error, Reading, SourceError, all_missing};
 use crate::{
     budgets::Select,
-    metric::{Metric, quantile},
+    metric::{Metric, quantile, threshold},
     names::{REQUESTS, is_failed},
 };
 use histogram::Histogram;
@@ -166,19 +166,20 @@ impl Pages {
         found
     }
 
-    /// A quantile of all that came new, and of what came up to each moment.
-    fn quantile(&self, histograms: &[Histogram], quantile: f64) -> Result<Data, String> {
+    /// What `of` says of all that came new, and over time of what came up to each moment.
+    fn of_histograms(
+        &self,
+        histograms: &[Histogram],
+        of: impl Fn(&Histogram) -> Result<Data, String>,
+    ) -> Result<Data, String> {
         let mut all = Histogram::default();
         for histogram in histograms {
             all.take_in(histogram);
         }
-        let mut data = all.quantile(quantile)?;
+        let mut data = of(&all)?;
         if self.pages.len() > 1 {
             let moments = self.moments().zip(histograms);
-            let known = moments.filter_map(|(at, histogram)| {
-                let data = histogram.quantile(quantile).ok()?;
-                Some((at, data.value))
-            });
+            let known = moments.filter_map(|(at, histogram)| Some((at, of(histogram).ok()?.value)));
             data.series = known.collect();
         }
         Ok(data)
@@ -249,7 +250,7 @@ pub(super) fn measure(pages: Option<&Pages>, select: &Select, stats: &[String]) 
         match quantile(stat) {
             Some(quantile) => {
                 for (subject, histograms) in pages.histograms(name, select, &["le"]) {
-                    let data = pages.quantile(&histograms, quantile);
+                    let data = pages.of_histograms(&histograms, |of| of.quantile(quantile));
                     readings.push(Reading::new(subject, stat, data));
                 }
             }
@@ -288,16 +289,17 @@ fn none_selected(stat: &str) -> Vec<Reading> {
 }
 
 fn latency(pages: &Pages, select: &Select, stat: &str) -> Vec<Reading> {
-    let Some(quantile) = quantile(stat) else {
-        let why = format!("a histogram does not tell {stat}");
-        return vec![Reading::new("", stat, Err(why))];
+    let of = |histogram: &Histogram| match (quantile(stat), threshold(stat)) {
+        (Some(quantile), _) => histogram.quantile(quantile),
+        (_, Some(seconds)) => histogram.above(seconds),
+        _ => Err(format!("a histogram does not tell {stat}")),
     };
     let found = pages.histograms(REQUESTS, select, &["le", "status"]);
     if found.is_empty() {
         return none_selected(stat);
     }
     let reading = |(subject, histograms): (String, Vec<Histogram>)| {
-        Reading::new(subject, stat, pages.quantile(&histograms, quantile))
+        Reading::new(subject, stat, pages.of_histograms(&histograms, of))
     };
     found.into_iter().map(reading).collect()
 }
