@@ -7,6 +7,7 @@
 //! * By how much does one program differ from another, measured in turns? [`paired::log_ratio`] for some tens of
 //!   pairs; [`turns`] for many small batches that are looked at more than once.
 //! * When did a series of measurements change? [`change_points`].
+//! * How does a cost grow with the size of the input? [`complexity::fit`].
 //!
 //! Everything is pure and deterministic: what draws random numbers takes a seed.
 //!
@@ -15,6 +16,7 @@
 //! for real. Repeat the runs, in turns, and ask [`paired::log_ratio`].
 
 mod change;
+pub mod complexity;
 mod discovery;
 mod normal;
 pub mod paired;

@@ -1,8 +1,8 @@
 //! `perfwright.json`: what was counted beside the timing.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+#[cfg(all(feature = "harness", unix))]
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub struct Allocations {
 
 impl Counts {
     /// Counts of nothing yet.
-    #[allow(dead_code)]
+    #[cfg(all(feature = "harness", unix))]
     pub(crate) fn new(name: &str, iterations: u64) -> Counts {
         Counts {
             version: VERSION,
@@ -70,19 +70,12 @@ impl Counts {
         (thread > 0.0).then(|| (process / thread - 1.0).max(0.0))
     }
 
-    /// Writes the file into a set of results, beside first, so that it is whole or absent.
-    #[allow(dead_code)]
+    /// Writes the file into a set of results.
+    #[cfg(all(feature = "harness", unix))]
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let path = folder.join(COUNTS_FILE);
-        let part = folder.join(format!("{COUNTS_FILE}.part-{}", std::process::id()));
-        let written = serde_json::to_vec_pretty(self)
-            .map_err(io::Error::from)
-            .and_then(|json| fs::write(&part, json))
-            .and_then(|()| fs::rename(&part, &path));
-        written.inspect_err(|_| {
-            // It may not even be there; the first error is the one to tell.
-            let _ = fs::remove_file(&part);
+        crate::files::write_whole(&folder.join(COUNTS_FILE), |file| {
+            serde_json::to_writer_pretty(file, self).map_err(io::Error::from)
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::{Allocated, Measured};
 
 impl Measured {
     /// Runs `work` and measures it.
-    pub(super) fn of(work: &mut dyn FnMut()) -> Measured {
+    pub(crate) fn of(work: &mut dyn FnMut()) -> Measured {
         let totals = Totals::read();
         let waits = waits();
         let (process, thread) = (process_nanos(), thread_nanos());
@@ -32,7 +32,7 @@ impl Measured {
     }
 
     /// Takes in what another part of the same batch took.
-    pub(super) fn add(&mut self, other: Measured) {
+    pub(crate) fn add(&mut self, other: Measured) {
         self.wall_nanos += other.wall_nanos;
         self.process_nanos += other.process_nanos;
         self.thread_nanos += other.thread_nanos;
@@ -53,11 +53,11 @@ fn perfwright_gate_collected(work: &mut dyn FnMut()) {
     work();
 }
 
-fn process_nanos() -> u64 {
+pub(crate) fn process_nanos() -> u64 {
     nanos(ClockId::ProcessCPUTime)
 }
 
-fn thread_nanos() -> u64 {
+pub(crate) fn thread_nanos() -> u64 {
     nanos(ClockId::ThreadCPUTime)
 }
 

@@ -6,6 +6,7 @@ use criterion::Criterion;
 use criterion::measurement::{Measurement, WallTime};
 
 use super::{Bencher, Suite};
+use crate::counted;
 
 /// What `criterion_main!` does.
 pub(super) fn run(suite: Suite, config: Criterion) -> ExitCode {
@@ -15,26 +16,20 @@ pub(super) fn run(suite: Suite, config: Criterion) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Counts what each bench allocates, too.
 pub(super) fn run_under<M: Measurement + 'static>(
     suite: Suite,
     criterion: &mut Criterion<M>,
     measurement: &M,
 ) {
     for mut bench in suite.benches {
-        criterion.bench_function(&bench.name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let mut total = measurement.zero();
-                let mut meter = |work: &mut dyn FnMut()| {
-                    let start = measurement.start();
-                    work();
-                    total = measurement.add(&total, &measurement.end(start));
-                };
+        counted::run(criterion, &bench.name, measurement, |bencher| {
+            bencher.batches(|iterations, meter| {
                 (bench.body)(&mut Bencher {
                     warmup: 0,
                     iterations,
-                    meter: &mut meter,
+                    meter,
                 });
-                total
             });
         });
     }

@@ -23,13 +23,16 @@
 //! any other bench. `cargo perfwright bench --against main` drives two builds of it in small batches, in turns; how
 //! they talk is in [`crate::protocol`].
 //!
+//! Under criterion `--profile-time` leaves a profile of each bench ([`Profiler`](crate::Profiler)), and what it allocates
+//! is counted ([`CriterionExt`](crate::CriterionExt)).
+//!
 //! To have allocations counted, make [`SampledAlloc`](https://docs.rs/perfwright-heap) the bench's global allocator.
 //!
 //! An async bench blocks on its future in `iter`; its waits are seen, and it is judged by the wall clock and by the
 //! CPU time of the whole process. What it will not do: run a bench's code in several processes at once, or tell
 //! what the first iteration costs.
 
-mod clocks;
+pub(crate) mod clocks;
 #[cfg(feature = "harness")]
 mod harness;
 mod obey;
@@ -130,7 +133,7 @@ impl Suite {
 
     #[cfg(feature = "harness")]
     fn run_plainly(self) -> ExitCode {
-        harness::run(self, criterion::Criterion::default())
+        harness::run(self, crate::config())
     }
 
     /// Without criterion there is nothing to measure with: every bench runs once.
