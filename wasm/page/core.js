@@ -84,6 +84,15 @@ function makeCore(post) {
     reveal: node => viewer.reveal(node) ?? null,
     source: wholeFile => JSON.parse(viewer.source(wholeFile)),
     labels: () => JSON.parse(viewer.labels()),
+
+    // The filtered profile as a Blob, gzipped where its readers take that.
+    save(format, ofBaseline) {
+      const plain = new Blob([viewer.save(ofBaseline, format)]);
+      if (format !== "pprof" && format !== "firefox") return plain;
+      return new Response(plain.stream().pipeThrough(new CompressionStream("gzip"))).blob();
+    },
+
+    picture: (panes, zoom, width, title, paper) => new Blob([pictureOf(viewer, panes, zoom, width, title, paper, painter.charWidth, searching)], { type: "image/svg+xml" }),
   };
 
   // Searches in slices, and says how far it is; a newer search ends an older one.

@@ -96,3 +96,29 @@ class Painter {
     }
   }
 }
+
+const escaped = text => text.replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
+
+// The same boxes as SVG: panes as [which, whether its root is at the bottom], one below the other.
+function pictureOf(viewer, panes, [start, end], width, title, paper, charWidth, searching) {
+  const parts = [];
+  let top = ROW + 8;
+  for (const [pane, up] of panes) {
+    viewer.draw(pane, start, end, width, 0, viewer.rows(pane), charWidth);
+    const places = viewer.places(), facts = viewer.facts(), texts = viewer.texts().split("\n");
+    let rows = 0, text = 0;
+    for (let i = 1; i < facts.length; i += 4) rows = Math.max(rows, facts[i] + 1);
+    for (let i = 0; i < facts.length / 4; i++) {
+      const [node, row, color, flags] = facts.subarray(4 * i, 4 * i + 4);
+      // The function of a sandwich is there once.
+      if (pane === CALLERS && row === 0) { if (flags & FLAG.label) text++; continue; }
+      const x = places[2 * i], y = top + ROW * (up ? rows - 1 - row : row), wide = places[2 * i + 1];
+      const faint = searching && !(flags & FLAG.found) ? ' opacity=".35"' : "";
+      const { name, total } = flags & FLAG.small ? { name: "several small ones" } : JSON.parse(viewer.node(pane, node));
+      parts.push(`<g${faint}><title>${escaped(name)}${total ? `\n${total.text} · ${total.percent}${total.change ? ` · ${total.change} (${total.relative})` : ""}` : ""}</title><rect x="${x.toFixed(1)}" y="${y}" width="${Math.max(wide > 3 ? wide - 1 : wide - 0.3, 0.7).toFixed(1)}" height="${ROW - 1}" fill="#${color.toString(16).padStart(6, "0")}"/>${flags & FLAG.label ? `<text x="${(x + 3).toFixed(1)}" y="${y + 14}">${escaped(texts[text++])}</text>` : ""}</g>`);
+    }
+    top += ROW * (pane === CALLERS ? rows - 1 : rows);
+  }
+  const ink = parseInt(paper.slice(1, 2), 16) < 8 ? "#f4f4f4" : "#1a1a1a";
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${top}" viewBox="0 0 ${width} ${top}" font-family="monospace" font-size="12" fill="${ink}"><rect width="100%" height="100%" fill="${paper}"/><text x="3" y="16">${escaped(title)}</text>\n${parts.join("\n")}\n</svg>\n`;
+}

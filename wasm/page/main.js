@@ -202,7 +202,7 @@ const app = {
     const act = {
       "?": () => help.show(), "/": () => $("query").select(), o: () => $("file").click(),
       n: () => this.nextHit(1), N: () => this.nextHit(-1),
-      m: () => this.flip("mine"), r: () => this.flip("flat"), g: () => this.flip("full"),
+      e: () => this.scene.type && save.menu(), m: () => this.flip("mine"), r: () => this.flip("flat"), g: () => this.flip("full"),
       f: step("focus"), i: step("ignore"), h: step("hide"), b: step("from"), c: step("collapse"),
       z: () => this.update({ f: this.params.getAll("f").slice(0, -1) }),
       0: () => flame.isShown() && flame.glide([0, 1]),
@@ -281,7 +281,13 @@ function setUpInput() {
 }
 
 async function main() {
-  app.params = new URLSearchParams(location.hash.slice(1));
+  const embedded = [...document.querySelectorAll("script[data-profile]")].map(element => {
+    // The text is of no use any more once the core has it.
+    element.remove();
+    return { name: element.dataset.profile, source: element.textContent };
+  });
+  save.source = "<!doctype html>\n" + document.documentElement.outerHTML;
+  app.params = new URLSearchParams(location.hash.slice(1) || document.documentElement.dataset.state || "");
   const url = app.params.get("url");
   app.client.handlers = {
     progress: state => progress.show(state),
@@ -297,11 +303,6 @@ async function main() {
   setUpInput();
   await flame.setUp();
   theme.setUp();
-  const embedded = [...document.querySelectorAll("script[data-profile]")].map(element => {
-    // The text is of no use any more once the core has it.
-    element.remove();
-    return { name: element.dataset.profile, source: element.textContent };
-  });
   if (embedded.length) await app.open(embedded);
   else if (url) await app.fetch(url);
   else await app.apply(app.params, "quiet");

@@ -34,6 +34,7 @@ const toolbar = {
     $("focus-query").addEventListener("click", () => this.focusQuery());
     $("open").addEventListener("click", () => $("file").click());
     $("file").addEventListener("change", event => { app.open([...event.target.files]); event.target.value = ""; });
+    $("save").addEventListener("click", () => save.menu());
     $("copy").addEventListener("click", () => this.copy());
     $("theme").addEventListener("click", () => theme.next());
     $("help").addEventListener("click", () => help.show());
@@ -72,7 +73,8 @@ const toolbar = {
       tab.tabIndex = on ? 0 : -1;
       tab.disabled = !scene.type || (view === "time" && !scene.timed) || (view === "labels" && !scene.labels?.length);
     }
-    for (const part of ["what", "find", "options", "views"]) $(part).hidden = !profiles.length;
+    for (const part of ["what", "find", "options", "views", "save", "copy"]) $(part).hidden = !profiles.length;
+    $("save").disabled = !scene.type;
     if (document.activeElement !== $("query")) $("query").value = params.get("q") ?? "";
     this.steps(params);
     this.details(scene);
@@ -159,7 +161,7 @@ const toolbar = {
 
 // The menu of a function: everything that can be done with it.
 function openMenu(node, x, y) {
-  const menu = $("menu"), isCode = node.node !== 0 && !node.label;
+  const isCode = node.node !== 0 && !node.label;
   const step = (text, kind, key) => isCode && [text, () => app.addStep(kind, "=" + node.name), key];
   const items = [
     node.node !== undefined && node.pane === 0 && ["Zoom to it", () => flame.zoomTo(0, node.node), "Enter"],
@@ -173,6 +175,12 @@ function openMenu(node, x, y) {
     isCode && ["Find all", () => app.update({ q: "=" + node.name }), ""],
     ["Copy name", () => navigator.clipboard?.writeText(node.full || node.name), ""],
   ].filter(Boolean);
+  showMenu(items, x, y);
+}
+
+// A menu of [text, act, key].
+function showMenu(items, x, y) {
+  const menu = $("menu");
   menu.replaceChildren(...items.map(([text, act, key]) => make("button", { role: "menuitem", tabindex: "-1", onclick: () => { closeMenu(); act(); } }, text, key ? make("kbd", {}, key) : "")));
   hideTip();
   menu.hidden = false;

@@ -26,6 +26,6 @@ mod model;
 mod skin;
 
 pub use model::{
-    Boxes, Column, Flame, Normalize, Pane, Pattern, Progress, Session, State, Step, StepKind, Unit,
-    View, Window,
+    Boxes, Column, Flame, Normalize, Pane, Pattern, Progress, Saved, Session, State, Step,
+    StepKind, Unit, View, Window,
 };

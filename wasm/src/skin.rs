@@ -2,7 +2,7 @@
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{Boxes, Pane, Session, State, Window};
+use crate::{Boxes, Pane, Saved, Session, State, Window};
 
 /// The session, as a script holds it.
 #[wasm_bindgen]
@@ -192,6 +192,12 @@ impl Viewer {
     /// See [`Session::source`].
     pub fn source(&mut self, whole_file: bool) -> String {
         self.session.source(whole_file)
+    }
+
+    /// See [`Session::save`].
+    pub fn save(&self, of_baseline: bool, format: &str) -> Result<Vec<u8>, String> {
+        let format = Saved::parse(format).ok_or("no such format")?;
+        self.session.save(of_baseline, format)
     }
 
     /// See [`Session::labels`].

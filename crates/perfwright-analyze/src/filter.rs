@@ -1,10 +1,10 @@
 //! Parts of a profile: by function, by label, without what hides the rest.
 
-use perfwright_model::{
-    Frame, FunctionId, Importer, LabelSetId, Location, LocationId, Profile, StackId,
-};
+use perfwright_model::{Frame, FunctionId, Importer, LabelSetId, LocationId, Profile, StackId};
 
-use crate::symbols::function_name;
+use crate::excerpt::partial_location;
+use crate::plumbing::is_plumbing;
+use crate::symbols::{function_name, text};
 use crate::tree::label_text;
 
 /// A choice by name.
@@ -16,7 +16,8 @@ type Predicate<'a> = Box<dyn Fn(&str) -> bool + 'a>;
 /// and matches nothing. What a filter makes is a new profile, so that everything that takes a profile takes
 /// a filtered one. The order of work: samples by label, [`show_from`](Self::show_from),
 /// [`focus`](Self::focus) and [`ignore`](Self::ignore) on what is left of a stack, then
-/// [`hide`](Self::hide), then [`collapse_recursion`](Self::collapse_recursion).
+/// [`hide`](Self::hide) and [`my_code`](Self::my_code), then [`collapse`](Self::collapse) and
+/// [`collapse_recursion`](Self::collapse_recursion).
 #[must_use]
 #[derive(Default)]
 pub struct Filter<'a> {
@@ -24,7 +25,9 @@ pub struct Filter<'a> {
     ignore: Option<Predicate<'a>>,
     hide: Option<Predicate<'a>>,
     show_from: Option<Predicate<'a>>,
+    collapse: Option<Predicate<'a>>,
     labels: Vec<(String, Predicate<'a>)>,
+    my_code: bool,
     collapse_recursion: bool,
 }
 
@@ -49,6 +52,19 @@ impl<'a> Filter<'a> {
     /// Removes matching frames; their cost goes to their callers.
     pub fn hide(mut self, matches: impl Fn(&str) -> bool + 'a) -> Self {
         self.hide = Some(Box::new(matches));
+        self
+    }
+
+    /// Removes the frames of the standard library and of what carries work about, by [`is_plumbing`]; their
+    /// cost goes to their callers.
+    pub fn my_code(mut self) -> Self {
+        self.my_code = true;
+        self
+    }
+
+    /// Removes what the outermost matching function that is left called; the cost is that function's.
+    pub fn collapse(mut self, matches: impl Fn(&str) -> bool + 'a) -> Self {
+        self.collapse = Some(Box::new(matches));
         self
     }
 
@@ -102,13 +118,14 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn verdict(&self, name: &str) -> Verdict {
+    fn verdict(&self, name: &str, file: Option<&str>) -> Verdict {
         let says = |predicate: &Option<Predicate>| predicate.as_ref().is_some_and(|p| p(name));
         Verdict {
             focus: says(&self.focus),
             ignore: says(&self.ignore),
-            hide: says(&self.hide),
+            hide: says(&self.hide) || (self.my_code && is_plumbing(name, file)),
             show_from: says(&self.show_from),
+            collapse: says(&self.collapse),
         }
     }
 }
@@ -120,6 +137,7 @@ struct Verdict {
     ignore: bool,
     hide: bool,
     show_from: bool,
+    collapse: bool,
 }
 
 /// What has become of a stack.
@@ -133,6 +151,8 @@ struct Outcome {
     shown: bool,
     focused: bool,
     ignored: bool,
+    /// A function whose callees go is on it.
+    collapsed: bool,
 }
 
 /// Works on every stack once, callers first, and only on those that samples need.
@@ -152,6 +172,7 @@ impl<'a> Stacks<'a> {
             shown: filter.show_from.is_none(),
             focused: filter.focus.is_none(),
             ignored: false,
+            collapsed: false,
         };
         let mut outcomes = vec![None; profile.stack_count()];
         outcomes[StackId::ROOT.index()] = Some(root);
@@ -199,16 +220,18 @@ impl<'a> Stacks<'a> {
             outcome.focused |= verdict.focus;
             outcome.ignored |= verdict.ignore;
             let repeats = self.filter.collapse_recursion && self.is_same(outcome.leaf, frame);
-            if !verdict.hide && !repeats {
+            if !verdict.hide && !repeats && !outcome.collapsed {
                 outcome.leaf = Some(frame.function);
+                outcome.collapsed = verdict.collapse;
                 left.push(*frame);
             }
         }
-        if outcome.shown && (left.len() == frames.len()) {
+        let gone = above.collapsed && frames.is_empty();
+        if outcome.shown && !gone && left.len() == frames.len() {
             let location = self.importer.location(kept, id);
             outcome.stack = kept.push_stack(outcome.stack, location);
         } else if !left.is_empty() {
-            let location = self.partial_location(kept, id, &left);
+            let location = partial_location(self.profile, &mut self.importer, kept, id, &left);
             outcome.stack = kept.push_stack(outcome.stack, location);
         }
         outcome
@@ -219,36 +242,11 @@ impl<'a> Stacks<'a> {
         leaf.is_some_and(|leaf| leaf == frame.function || name(leaf) == name(frame.function))
     }
 
-    /// A location of which some frames are gone. It loses its address, which stands for all of them.
-    fn partial_location(
-        &mut self,
-        kept: &mut Profile,
-        id: LocationId,
-        outermost_first: &[Frame],
-    ) -> LocationId {
-        let location = self.profile.location(id);
-        let mapping = location
-            .mapping
-            .map(|mapping| self.importer.mapping(kept, mapping));
-        let frames: Vec<_> = outermost_first
-            .iter()
-            .rev()
-            .map(|frame| Frame {
-                function: self.importer.function(kept, frame.function),
-                ..*frame
-            })
-            .collect();
-        let location = Location {
-            mapping,
-            address: None,
-            ..location
-        };
-        kept.add_location(location, &frames)
-    }
-
     fn verdict(&mut self, function: FunctionId) -> Verdict {
         let (filter, profile) = (self.filter, self.profile);
-        *self.verdicts[function.index()]
-            .get_or_insert_with(|| filter.verdict(function_name(profile, function)))
+        *self.verdicts[function.index()].get_or_insert_with(|| {
+            let file = text(profile, profile.function(function).filename);
+            filter.verdict(function_name(profile, function), file)
+        })
     }
 }

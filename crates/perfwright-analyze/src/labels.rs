@@ -1,8 +1,6 @@
 //! Who used it: threads, routes, whatever samples are labelled with.
 
-use std::collections::BTreeMap;
-
-use perfwright_model::{LabelSetId, Profile, keys};
+use perfwright_model::{LabelSetId, Profile, keys, ordered};
 
 use crate::tree::label_text;
 
@@ -58,25 +56,29 @@ pub fn by_thread(profile: &Profile, sample_type: usize) -> Vec<ThreadRow> {
 }
 
 /// The sums by what `key_of` says of a sample's labels, the greatest first, of equals in the keys' order.
-fn sums<K: Ord>(
+fn sums<K: Ord + Clone>(
     profile: &Profile,
     sample_type: usize,
     key_of: impl Fn(LabelSetId) -> K,
 ) -> Vec<(K, i64)> {
-    let mut by_set: BTreeMap<LabelSetId, i64> = BTreeMap::new();
+    let mut by_set: Vec<i64> = vec![0; profile.label_set_count()];
     for sample in profile.samples() {
-        let sum = by_set.entry(sample.labels).or_default();
+        let sum = &mut by_set[sample.labels.index()];
         *sum = sum.saturating_add(sample.values[sample_type]);
     }
-    let mut by_key: BTreeMap<K, i64> = BTreeMap::new();
-    for (labels, value) in by_set {
-        let sum = by_key.entry(key_of(labels)).or_default();
-        *sum = sum.saturating_add(value);
-    }
-    let mut rows: Vec<_> = by_key
-        .into_iter()
-        .filter(|&(_, value)| value != 0)
+    let of_sets: Vec<(K, i64)> = (by_set.into_iter().enumerate())
+        .filter(|&(_, sum)| sum != 0)
+        .map(|(set, sum)| (key_of(LabelSetId::from_index(set)), sum))
         .collect();
-    rows.sort_by_key(|&(_, value)| std::cmp::Reverse(value));
-    rows
+    let by_key = ordered(of_sets.len(), &|a, b| of_sets[a].0.cmp(&of_sets[b].0));
+    let mut rows: Vec<(K, i64)> = Vec::new();
+    for (key, sum) in by_key.into_iter().map(|at| &of_sets[at]) {
+        match rows.last_mut().filter(|(last, _)| last == key) {
+            Some((_, total)) => *total = total.saturating_add(*sum),
+            None => rows.push((key.clone(), *sum)),
+        }
+    }
+    rows.retain(|&(_, value)| value != 0);
+    let by_value = ordered(rows.len(), &|a, b| rows[b].1.cmp(&rows[a].1));
+    by_value.into_iter().map(|at| rows[at].clone()).collect()
 }

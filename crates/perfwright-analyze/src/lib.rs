@@ -7,10 +7,10 @@
 //! - [`butterfly`]: the callers and callees of one function, as sums; [`CallTree::callers`] and
 //!   [`CallTree::callees`] as trees;
 //! - [`Filter`]: a part of a profile, as a profile; it composes with everything else; [`CallTree::sifted`]:
-//!   the same of a tree;
+//!   the same of a tree; [`TreeBuilder::excerpt`]: what a filtered tree is made of;
 //! - [`diff`] and [`DiffTree`]: two profiles side by side; [`Overlay`]: for pictures;
 //! - [`polls`]: a CPU profile and the spans of the same time, joined: which spans computed, which blocked;
-//! - [`crate_of`], [`Origin`], [`short_name`], [`short_path`], [`quantity`]: names and values for people.
+//! - [`crate_of`], [`Origin`], [`is_plumbing`], [`short_name`], [`short_path`], [`quantity`]: names and values for people.
 //!
 //! It reads no file and no clock, starts no thread, and judges nothing: whether a difference is chance is for
 //! the caller to say. Sums saturate. Everything is iterative, so no stack is too deep.
@@ -35,12 +35,14 @@
 
 mod diff;
 mod edges;
+mod excerpt;
 mod filter;
 mod grow;
 mod hash;
 mod labels;
 mod names;
 mod overlay;
+mod plumbing;
 mod polls;
 mod quantity;
 mod sift;
@@ -54,10 +56,12 @@ pub use diff::{
     Diff, DiffError, DiffNode, DiffRow, DiffTree, Weight, Whole, common_sample_type, diff,
 };
 pub use edges::{Butterfly, Edge, butterfly};
+pub use excerpt::PathFrame;
 pub use filter::Filter;
 pub use labels::{LabelRow, ThreadRow, by_label, by_thread};
 pub use names::{Origin, crate_of, crate_of_path, is_pseudo, short_name, short_path};
 pub use overlay::{Overlay, Sides};
+pub use plumbing::is_plumbing;
 pub use polls::{MIN_SAMPLES, PollVerdict, Polls, polls};
 pub use quantity::{percent, quantity};
 pub use sift::Sift;

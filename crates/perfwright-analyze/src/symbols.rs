@@ -129,9 +129,30 @@ pub(crate) struct LocationSymbols {
 impl LocationSymbols {
     /// Names the frames of all locations of `profile`, adding to `table`.
     pub(crate) fn new(profile: &Profile, by: By, rename: Rename, table: &mut SymbolTable) -> Self {
+        Self::named(profile, by, rename, table, by.joins_neighbours())
+    }
+
+    /// The same with a symbol for every frame, also where neighbours are one thing.
+    pub(crate) fn of_every_frame(
+        profile: &Profile,
+        by: By,
+        rename: Rename,
+        table: &mut SymbolTable,
+    ) -> Self {
+        Self::named(profile, by, rename, table, false)
+    }
+
+    fn named(
+        profile: &Profile,
+        by: By,
+        rename: Rename,
+        table: &mut SymbolTable,
+        joins_neighbours: bool,
+    ) -> Self {
         let mut namer = Namer {
             profile,
             by,
+            joins_neighbours,
             rename,
             table,
             known: IdMap::default(),
@@ -139,7 +160,7 @@ impl LocationSymbols {
         let mut all = Self {
             starts: Vec::with_capacity(profile.location_count() + 1),
             symbols: Vec::with_capacity(profile.location_count()),
-            joins_neighbours: by.joins_neighbours(),
+            joins_neighbours,
         };
         all.starts.push(0);
         for index in 0..profile.location_count() {
@@ -160,6 +181,7 @@ impl LocationSymbols {
 struct Namer<'a> {
     profile: &'a Profile,
     by: By,
+    joins_neighbours: bool,
     rename: Rename<'a>,
     table: &'a mut SymbolTable,
     known: IdMap<(u32, u32), SymbolId>,
@@ -176,7 +198,7 @@ impl Namer<'_> {
         }
         for frame in frames.iter().rev() {
             let symbol = self.frame(id, frame.function, frame.line.map(|line| line.get()));
-            let repeats = self.by.joins_neighbours() && symbols[start..].last() == Some(&symbol);
+            let repeats = self.joins_neighbours && symbols[start..].last() == Some(&symbol);
             if !repeats {
                 symbols.push(symbol);
             }

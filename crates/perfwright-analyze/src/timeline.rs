@@ -1,8 +1,9 @@
 //! Call trees in the order of time.
 
-use perfwright_model::{Profile, SampleRef};
+use perfwright_model::{SampleRef, ordered};
 
-use crate::symbols::{LocationSymbols, Symbol, SymbolId, SymbolTable};
+use crate::excerpt::{PathFrame, fill_path};
+use crate::symbols::{Symbol, SymbolId, SymbolTable};
 use crate::tree::{CallTree, Node, NodeId, TreeBuilder};
 
 /// A call from its first sample to its last: a node, before its callees have their place.
@@ -22,7 +23,7 @@ impl TreeBuilder<'_> {
     /// If the profile has no such sample type.
     pub fn in_time_order(
         self,
-        mut edit: impl FnMut(&mut Vec<SymbolId>, &[Symbol]) -> bool,
+        mut edit: impl FnMut(&mut Vec<PathFrame>, &[Symbol]) -> bool,
     ) -> Option<CallTree> {
         let profile = self.profile();
         let samples = self.timed_samples()?;
@@ -37,20 +38,20 @@ impl TreeBuilder<'_> {
         let mut open: Vec<usize> = Vec::new();
         let mut path = Vec::new();
         for sample in samples {
-            fill_path(profile, &symbols, &sample, &mut path);
+            fill_path(profile, &symbols, sample.stack, &mut path);
             if !edit(&mut path, table.all()) {
                 open.clear();
                 continue;
             }
             let shared = (open.iter().zip(&path))
-                .take_while(|&(&call, &symbol)| calls[call].symbol == symbol)
+                .take_while(|&(&call, frame)| calls[call].symbol == frame.symbol)
                 .count();
             open.truncate(shared);
-            for &symbol in &path[shared..] {
+            for frame in &path[shared..] {
                 let parent = open.last().copied().unwrap_or(0);
                 open.push(calls.len());
                 calls.push(Call {
-                    symbol,
+                    symbol: frame.symbol,
                     parent,
                     self_value: 0,
                 });
@@ -71,25 +72,11 @@ impl TreeBuilder<'_> {
                 && sample.values[self.position()] != 0
                 && self.has_labels(sample.labels)
         };
-        let mut samples: Vec<_> = self.profile().samples().filter(kept).collect();
-        samples.sort_by_key(|sample| sample.time_nanos);
-        (!samples.is_empty()).then_some(samples)
-    }
-}
-
-fn fill_path(
-    profile: &Profile,
-    symbols: &LocationSymbols,
-    sample: &SampleRef,
-    path: &mut Vec<SymbolId>,
-) {
-    path.clear();
-    for location in profile.stack(sample.stack) {
-        path.extend(symbols.of(location).iter().rev());
-    }
-    path.reverse();
-    if symbols.joins_neighbours {
-        path.dedup();
+        let samples: Vec<_> = self.profile().samples().filter(kept).collect();
+        let order = ordered(samples.len(), &|a, b| {
+            samples[a].time_nanos.cmp(&samples[b].time_nanos)
+        });
+        (!samples.is_empty()).then(|| order.into_iter().map(|at| samples[at]).collect())
     }
 }
 

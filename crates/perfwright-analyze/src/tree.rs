@@ -285,6 +285,10 @@ impl<'a> TreeBuilder<'a> {
         LocationSymbols::new(self.profile, self.by, self.rename, table)
     }
 
+    pub(crate) fn name_every_frame(&self, table: &mut SymbolTable) -> LocationSymbols {
+        LocationSymbols::of_every_frame(self.profile, self.by, self.rename, table)
+    }
+
     /// Sums the samples of equal stacks, apart for each value of the label.
     fn grouped_weights(&self, table: &mut SymbolTable) -> Vec<Group> {
         let (profile, key) = (self.profile, self.group_by);

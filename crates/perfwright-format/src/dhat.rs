@@ -48,7 +48,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     };
     let verb = match verb.as_str() {
         "Allocated" | "" => "alloc".to_owned(),
-        other => other.to_lowercase(),
+        other => other.to_ascii_lowercase(),
     };
     let mut builder = Builder::new(sample_types(&verb, has_lifetimes), SUBJECT, limits);
     builder.profile.meta.default_sample_type = Some(0);

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
 use perfwright_model::{
-    Frame, LabelSetId, LocationId, Profile, SampleRef, SampleType, StackId, keys,
+    Frame, LabelSetId, LocationId, Profile, SampleRef, SampleType, StackId, keys, ordered,
 };
 
 use crate::build::{Builder, Thread, UNKNOWN, address_name, line};
@@ -450,13 +450,12 @@ impl Reader<'_> {
 pub fn write(profile: &Profile, writer: impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(writer);
     let mut frames = Frames::default();
-    let mut order: Vec<usize> = (0..profile.sample_count()).collect();
     let thread = |sample: &SampleRef<'_>| profile.label_str(sample.labels, keys::THREAD);
     // A thread's samples together, in the order of time where that is known.
-    order.sort_by_cached_key(|&index| {
-        let sample = profile.sample(index);
-        (thread(&sample), sample.time_nanos, sample.stack)
-    });
+    let keys: Vec<_> = (profile.samples())
+        .map(|sample| (thread(&sample), sample.time_nanos, sample.stack))
+        .collect();
+    let order = ordered(keys.len(), &|a, b| keys[a].cmp(&keys[b]));
     let timed = profile.samples().all(|sample| sample.time_nanos.is_some());
     write!(
         out,

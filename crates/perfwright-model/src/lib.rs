@@ -53,6 +53,7 @@
 mod ids;
 mod index;
 mod merge;
+mod order;
 mod profile;
 mod samples;
 mod strings;
@@ -60,6 +61,7 @@ mod types;
 
 pub use ids::{FunctionId, LabelSetId, LocationId, MappingId, StackId, StringId};
 pub use merge::{Importer, MergeError};
+pub use order::{ordered, sort_ids};
 pub use profile::Profile;
 pub use types::{
     Frame, Function, Label, LabelValue, Location, Mapping, Meta, Period, SampleRef, SampleType,

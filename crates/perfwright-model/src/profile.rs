@@ -2,7 +2,7 @@
 
 use crate::{
     Frame, Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping,
-    MappingId, Meta, SampleRef, SampleType, StackId, StackNode, StringId, index::Index,
+    MappingId, Meta, SampleRef, SampleType, StackId, StackNode, StringId, index::Index, ordered,
     samples::Samples, strings::Strings,
 };
 
@@ -407,7 +407,10 @@ impl Profile {
     /// The set of these labels. Their order counts only among labels of the same key.
     pub fn intern_labels(&mut self, labels: &[Label]) -> LabelSetId {
         let mut sorted = labels.to_vec();
-        sorted.sort_by_key(|label| label.key);
+        if !labels.is_sorted_by_key(|label| label.key) {
+            let order = ordered(labels.len(), &|a, b| labels[a].key.cmp(&labels[b].key));
+            sorted = order.into_iter().map(|at| labels[at]).collect();
+        }
         let hash = hash_labels(&self.label_index, &sorted);
         let found = self.label_index.find(hash, |id| {
             self.label_sets[id as usize].of(&self.labels) == sorted

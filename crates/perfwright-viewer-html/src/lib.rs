@@ -18,30 +18,38 @@ pub const HTML: &str = include_str!("viewer.html");
 /// Where profiles go: before the first of the viewer's scripts.
 const MARK: &str = "<!-- PROFILES -->";
 
-/// A profile to be put into the page.
+/// A file to be put into the page.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedded<'a> {
-    /// What the viewer calls it: a file name.
+    /// What the viewer calls it: of a profile a file name, of a source file its path as the profile has it.
     pub name: &'a str,
-    /// The file in any format that the viewer reads. Gzipped pprof is the smallest by far.
+    /// A profile in any format that the viewer reads (gzipped pprof is the smallest by far), or a source
+    /// file, gzipped or not.
     pub bytes: &'a [u8],
 }
 
 /// The viewer with profiles in it, shown as soon as it is opened: the first one, compared with nothing.
 pub fn page(profiles: &[Embedded<'_>]) -> Vec<u8> {
+    page_with_sources(profiles, &[])
+}
+
+/// The same with source files, whose text is shown beside the costs of its lines.
+pub fn page_with_sources(profiles: &[Embedded<'_>], sources: &[Embedded<'_>]) -> Vec<u8> {
     let (head, tail) = HTML.split_once(MARK).unwrap_or((HTML, ""));
-    let encoded: usize = profiles
-        .iter()
-        .map(|profile| profile.bytes.len() / 3 * 4)
-        .sum();
-    let mut html = String::with_capacity(HTML.len() + encoded + 256 * profiles.len());
+    let files = || profiles.iter().chain(sources);
+    let encoded: usize = files().map(|file| file.bytes.len() / 3 * 4 + 256).sum();
+    let mut html = String::with_capacity(HTML.len() + encoded);
     html.push_str(head);
-    for profile in profiles {
-        html.push_str("<script type=\"application/octet-stream;base64\" data-profile=\"");
-        push_escaped(profile.name, &mut html);
-        html.push_str("\">");
-        push_base64(profile.bytes, &mut html);
-        html.push_str("</script>\n");
+    for (kind, files) in [("profile", profiles), ("source", sources)] {
+        for file in files {
+            html.push_str("<script type=\"application/octet-stream;base64\" data-");
+            html.push_str(kind);
+            html.push_str("=\"");
+            push_escaped(file.name, &mut html);
+            html.push_str("\">");
+            push_base64(file.bytes, &mut html);
+            html.push_str("</script>\n");
+        }
     }
     html.push_str(tail);
     html.into_bytes()
@@ -98,6 +106,19 @@ mod tests {
             assert_eq!(base64(bytes.as_bytes()), expected);
         }
         assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
+
+    #[test]
+    fn sources_come_after_the_profiles() {
+        let file = |name, bytes| Embedded { name, bytes };
+        let page = page_with_sources(&[file("cpu", b"foo")], &[file("/src/a.rs", b"f")]);
+        let page = String::from_utf8(page).unwrap();
+        let [profile, source] = [
+            "data-profile=\"cpu\">Zm9v<",
+            "data-source=\"/src/a.rs\">Zg==<",
+        ]
+        .map(|element| page.find(element));
+        assert!(profile.is_some() && profile < source);
     }
 
     #[test]

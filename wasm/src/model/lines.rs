@@ -1,8 +1,9 @@
 //! The lines of functions, and what they cost.
 
 use perfwright_analyze::{CallTree, Sides};
+use perfwright_model::ordered;
 
-use super::{order::sorted, sums::Sums};
+use super::sums::Sums;
 
 /// A line of a source file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,16 +32,11 @@ impl Lines {
             })
             .filter(|line| line.sides != Sides::default())
             .collect();
-        let order = sorted(lines.len(), &|a, b| {
+        let order = ordered(lines.len(), &|a, b| {
             let key = |at: usize| (&lines[at].function, &lines[at].file, lines[at].line);
             key(a).cmp(&key(b))
         });
-        Self(
-            order
-                .into_iter()
-                .map(|at| lines[at as usize].clone())
-                .collect(),
-        )
+        Self(order.into_iter().map(|at| lines[at].clone()).collect())
     }
 
     /// The lines of one function.
@@ -55,7 +51,7 @@ impl Lines {
     pub(crate) fn of_file(&self, file: &str) -> Vec<&Line> {
         let of_file = |line: &&Line| line.file.as_deref() == Some(file);
         let lines: Vec<&Line> = self.0.iter().filter(of_file).collect();
-        let order = sorted(lines.len(), &|a, b| lines[a].line.cmp(&lines[b].line));
-        order.into_iter().map(|at| lines[at as usize]).collect()
+        let order = ordered(lines.len(), &|a, b| lines[a].line.cmp(&lines[b].line));
+        order.into_iter().map(|at| lines[at]).collect()
     }
 }

@@ -7,8 +7,8 @@ mod fit;
 mod flame;
 mod json;
 mod lines;
-mod order;
 mod outline;
+mod save;
 mod search;
 mod session;
 mod state;
@@ -17,6 +17,7 @@ mod sums;
 mod table;
 
 pub use flame::{Boxes, Flame, Window};
+pub use save::Saved;
 pub use search::Progress;
 pub use session::{Pane, Session};
 pub use state::{Column, Normalize, State, Unit, View};

@@ -2,8 +2,8 @@
 
 use perfwright_analyze::CallTree;
 
-use super::order::sort;
 use crate::Pattern;
+use perfwright_model::sort_ids;
 
 /// The most hits that are kept to be walked through.
 const MAX_HITS: usize = 1_000;
@@ -102,7 +102,7 @@ impl Found {
         self.progress.done = end == nodes.len();
         if self.hits.len() > 64 * MAX_HITS || self.progress.done {
             let value = |node: u32| nodes[node as usize].total_value;
-            sort(&mut self.hits, &|a, b| {
+            sort_ids(&mut self.hits, &|a, b| {
                 value(b).cmp(&value(a)).then(a.cmp(&b))
             });
             self.hits.truncate(MAX_HITS);

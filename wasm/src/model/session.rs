@@ -243,8 +243,9 @@ impl Session {
     }
 
     /// The sample type's position in the baseline and in the candidate, and what both are as wholes.
-    fn positions(&self, state: &State) -> Result<([usize; 2], Option<Wholes>), String> {
-        let candidate = &self.profiles[state.profile].profile;
+    pub(super) fn positions(&self, state: &State) -> Result<([usize; 2], Option<Wholes>), String> {
+        let opened = self.profiles.get(state.profile);
+        let candidate = &opened.ok_or("Nothing is open.")?.profile;
         let wanted = candidate.find_sample_type(&state.sample_type);
         let position = wanted.or_else(|| candidate.default_sample_type());
         let position = position.ok_or("This profile has no sample types: it holds no values.")?;
@@ -298,7 +299,7 @@ impl Session {
         sifts(state).apply(builder.build())
     }
 
-    fn side(&self, state: &State, side: usize) -> &Profile {
+    pub(super) fn side(&self, state: &State, side: usize) -> &Profile {
         let position = match (side, state.baseline) {
             (0, Some(baseline)) => baseline,
             _ => state.profile,
@@ -353,8 +354,11 @@ impl Session {
             if !self.state.full_names {
                 builder = builder.rename(&rename);
             }
-            let sifts = sifts(&self.state);
-            let tree = builder.in_time_order(|path, symbols| sifts.apply_to_path(path, symbols))?;
+            let (sifts, mut verdicts) = (sifts(&self.state), None);
+            let tree = builder.in_time_order(|path, symbols| {
+                let verdicts = verdicts.get_or_insert_with(|| sifts.verdicts(symbols));
+                sifts.apply_to_path(path, verdicts)
+            })?;
             let flame = Flame::in_time_order(tree);
             let picture = Picture::beside(flame, None, &shown.main.flame.tree);
             self.shown.as_mut()?.time = Some(picture);
@@ -687,7 +691,7 @@ impl Shown {
 /// A node's position.
 struct NodeIndex(u32);
 
-fn unit(state: &State) -> By {
+pub(super) fn unit(state: &State) -> By {
     match state.unit {
         Unit::Function => By::Function,
         Unit::File => By::File,
@@ -716,7 +720,7 @@ fn makes_same_tree(a: &State, b: &State) -> bool {
 }
 
 /// The short name of a function; the first full one is remembered.
-fn short(name: &str, full: &RefCell<HashMap<String, String>>) -> String {
+pub(super) fn short(name: &str, full: &RefCell<HashMap<String, String>>) -> String {
     let short = short_name(name);
     if short != name {
         let mut full = full.borrow_mut();
@@ -729,7 +733,7 @@ fn short(name: &str, full: &RefCell<HashMap<String, String>>) -> String {
 
 /// Whether samples with these labels pass the steps of labels: of those with one key any, of different keys
 /// all.
-fn has_labels(profile: &Profile, labels: LabelSetId, steps: &[Step]) -> bool {
+pub(super) fn has_labels(profile: &Profile, labels: LabelSetId, steps: &[Step]) -> bool {
     let wanted: Vec<(&str, &str)> = steps
         .iter()
         .filter(|step| step.kind == StepKind::Label && !step.off)

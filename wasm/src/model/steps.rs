@@ -1,49 +1,7 @@
 //! The filter stack: steps that make a smaller tree of a tree.
 
-use perfwright_analyze::{CallTree, Origin, Sift, Symbol, SymbolId, crate_of};
+use perfwright_analyze::{CallTree, PathFrame, Sift, Symbol, is_plumbing};
 use regex_lite::{Regex, RegexBuilder};
-
-/// Crates that move futures about, whoever's they are.
-const PLUMBING: [&str; 24] = [
-    "tokio",
-    "tokio_util",
-    "tokio_stream",
-    "futures",
-    "futures_channel",
-    "futures_core",
-    "futures_executor",
-    "futures_task",
-    "futures_util",
-    "async_executor",
-    "async_io",
-    "async_std",
-    "async_stream",
-    "async_task",
-    "async_trait",
-    "smol",
-    "mio",
-    "pin_project",
-    "pin_project_lite",
-    "tower",
-    "tower_layer",
-    "tower_service",
-    "tracing",
-    "tracing_core",
-];
-
-/// How programs and threads begin.
-const STARTS: [&str; 10] = [
-    "_start",
-    "main",
-    "__libc_start_main",
-    "__libc_start_main_impl",
-    "__libc_start_call_main",
-    "start_thread",
-    "clone",
-    "clone3",
-    "__clone3",
-    "_pthread_start",
-];
 
 /// What is done with functions that match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,14 +117,6 @@ fn contains_folded(name: &str, text: &str) -> bool {
     })
 }
 
-/// Whether a function is nobody's work: the standard library, what drives futures, how threads begin.
-pub(crate) fn is_plumbing(symbol: &Symbol) -> bool {
-    let (name, file) = (&*symbol.name, symbol.file.as_deref());
-    Origin::of(name, file) == Origin::Std
-        || crate_of(name).is_some_and(|of| PLUMBING.contains(&of))
-        || STARTS.contains(&name)
-}
-
 /// What is done to a tree, one after the other.
 #[derive(Default)]
 pub(crate) struct Sifts(Vec<(Sift, Matcher)>);
@@ -181,7 +131,7 @@ impl Matcher {
     fn matches(&self, symbol: &Symbol) -> bool {
         match self {
             Self::Name(pattern) => pattern.matches(&symbol.name),
-            Self::Plumbing => is_plumbing(symbol),
+            Self::Plumbing => is_plumbing(&symbol.name, symbol.file.as_deref()),
             Self::Any => true,
         }
     }
@@ -218,15 +168,24 @@ impl Sifts {
         tree
     }
 
+    /// By step, which symbols match: what [`apply_to_path`](Self::apply_to_path) wants to know.
+    pub(crate) fn verdicts(&self, symbols: &[Symbol]) -> Vec<Vec<bool>> {
+        let verdicts = |(_, matcher): &(Sift, Matcher)| {
+            let matches = symbols.iter().map(|symbol| matcher.matches(symbol));
+            matches.collect()
+        };
+        self.0.iter().map(verdicts).collect()
+    }
+
     /// Shortens one path, outermost first; false if the sample goes.
-    pub(crate) fn apply_to_path(&self, path: &mut Vec<SymbolId>, symbols: &[Symbol]) -> bool {
-        self.0.iter().all(|(sift, matcher)| {
-            let is_match = |id: &SymbolId| matcher.matches(&symbols[id.index()]);
+    pub(crate) fn apply_to_path(&self, path: &mut Vec<PathFrame>, verdicts: &[Vec<bool>]) -> bool {
+        self.0.iter().zip(verdicts).all(|((sift, _), verdicts)| {
+            let is_match = |frame: &PathFrame| verdicts[frame.symbol.index()];
             match sift {
                 Sift::Focus => path.iter().any(is_match),
                 Sift::Ignore => !path.iter().any(is_match),
                 Sift::Hide => {
-                    path.retain(|id| !is_match(id));
+                    path.retain(|frame| !is_match(frame));
                     true
                 }
                 Sift::ShowFrom => {
@@ -240,7 +199,7 @@ impl Sifts {
                     true
                 }
                 Sift::Recursion => {
-                    path.dedup();
+                    path.dedup_by_key(|frame| frame.symbol);
                     true
                 }
             }

@@ -2,7 +2,9 @@
 
 use perfwright_analyze::Symbol;
 
-use super::{change::Wholes, order::sort, search::Found, state::Column, sums::Sums};
+use perfwright_model::sort_ids;
+
+use super::{change::Wholes, search::Found, state::Column, sums::Sums};
 
 /// The symbols in the order of a column, without those that have no cost.
 pub(crate) fn order(
@@ -21,12 +23,12 @@ pub(crate) fn order(
     let name = |symbol: u32| &*symbols[symbol as usize].name;
     let by_name = |a: u32, b: u32| name(a).cmp(name(b));
     if column == Column::Name {
-        sort(&mut rows, &by_name);
+        sort_ids(&mut rows, &by_name);
     } else {
         let weights: Vec<[f64; 2]> = (0..sums.len() as u32)
             .map(|symbol| weight(sums, wholes, column, symbol))
             .collect();
-        sort(&mut rows, &|a, b| {
+        sort_ids(&mut rows, &|a, b| {
             let ([a_first, a_second], [b_first, b_second]) =
                 (weights[a as usize], weights[b as usize]);
             let by_weight = b_first.total_cmp(&a_first);

@@ -1,6 +1,8 @@
 //! The viewer as its users meet it: the model by what it answers, the page in a real browser.
 
+mod export;
 mod fixture;
+mod harness;
 mod model;
 mod page;
 mod second;

@@ -2,6 +2,7 @@
 
 mod diff;
 mod edges;
+mod excerpt;
 mod filter;
 mod invariants;
 mod labels;

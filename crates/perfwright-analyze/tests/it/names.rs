@@ -1,6 +1,8 @@
 //! Names of functions and files.
 
-use perfwright_analyze::{Origin, crate_of, crate_of_path, is_pseudo, short_name, short_path};
+use perfwright_analyze::{
+    Origin, crate_of, crate_of_path, is_plumbing, is_pseudo, short_name, short_path,
+};
 
 #[test]
 fn crates() {
@@ -224,5 +226,57 @@ fn remarks_are_told_from_code() {
         ("main", false),
     ] {
         assert_eq!(is_pseudo(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn plumbing_is_told_from_work() {
+    let registry = |file: &str| format!("/home/me/.cargo/registry/src/index.crates.io-1/{file}");
+    for (name, file, expected) in [
+        ("tokio::runtime::task::raw::poll", None, true),
+        (
+            "<hyper::proto::h1::Conn<I, B, T>>::poll_read_head",
+            None,
+            true,
+        ),
+        (
+            "<axum::routing::Route as tower_service::Service<R>>::call",
+            None,
+            true,
+        ),
+        ("h2::proto::streams::recv::Recv::recv_data", None, true),
+        (
+            "<http_body_util::combinators::Map<B> as http_body::Body>::poll_frame",
+            None,
+            true,
+        ),
+        ("<tonic::transport::Server as F>::poll", None, true),
+        (
+            "<tracing::instrument::Instrumented<T> as core::future::Future>::poll",
+            None,
+            true,
+        ),
+        (
+            "<alloc::boxed::Box<F> as core::future::Future>::poll",
+            None,
+            true,
+        ),
+        (
+            "poll",
+            Some(registry("pin-project-lite-0.2.14/src/lib.rs")),
+            true,
+        ),
+        ("poll", Some(registry("serde_json-1.0.0/src/de.rs")), false),
+        ("__libc_start_main", None, true),
+        ("tracing_subscriber::fmt::format", None, false),
+        ("shop::tower::climb", None, false),
+        (
+            "<shop::Search as tower_service::Service<R>>::call",
+            None,
+            false,
+        ),
+        ("sqlite3_step", None, false),
+    ] {
+        assert_eq!(is_plumbing(name, file.as_deref()), expected, "{name}");
     }
 }

@@ -33,6 +33,15 @@ fn sorted(tree: &CallTree) -> Vec<String> {
     lines
 }
 
+const SIFTS: [Sift; 6] = [
+    Sift::Focus,
+    Sift::Ignore,
+    Sift::Hide,
+    Sift::ShowFrom,
+    Sift::Collapse,
+    Sift::Recursion,
+];
+
 /// A filter of a profile, and what does the same to its tree.
 fn same_filter(sift: Sift, name: &'static str) -> Filter<'static> {
     let is = move |other: &str| other == name;
@@ -41,7 +50,8 @@ fn same_filter(sift: Sift, name: &'static str) -> Filter<'static> {
         Sift::Ignore => Filter::new().ignore(is),
         Sift::Hide => Filter::new().hide(is),
         Sift::ShowFrom => Filter::new().show_from(is),
-        _ => Filter::new().collapse_recursion(),
+        Sift::Collapse => Filter::new().collapse(is),
+        Sift::Recursion => Filter::new().collapse_recursion(),
     }
 }
 
@@ -50,7 +60,7 @@ proptest! {
     fn a_sifted_tree_is_the_tree_of_the_filtered_profile(text in stacks()) {
         let profile = folded(&text);
         let tree = CallTree::new(&profile, 0);
-        for sift in [Sift::Focus, Sift::Ignore, Sift::Hide, Sift::ShowFrom, Sift::Recursion] {
+        for sift in SIFTS {
             for name in ["a", "b", "c"] {
                 let sifted = tree.sifted(sift, |symbol| {
                     sift == Sift::Recursion || &*symbol.name == name
@@ -137,8 +147,8 @@ fn in_time_order_only_neighbours_are_merged() {
     );
     let tree = CallTree::builder(&profile, 0)
         .in_time_order(|path, symbols| {
-            path.retain(|symbol| &*symbols[symbol.index()].name != "d");
-            &*symbols[path[0].index()].name == "a"
+            path.retain(|frame| &*symbols[frame.symbol.index()].name != "d");
+            &*symbols[path[0].symbol.index()].name == "a"
         })
         .expect("times");
     assert_eq!(

@@ -11,13 +11,14 @@ use perfwright_flamegraph::write_svg;
 use perfwright_format::{Limits, folded, pprof};
 use perfwright_model::{Profile, keys};
 use perfwright_symbolize::Symbolizer;
-use perfwright_viewer_html::{Embedded, page};
+use perfwright_viewer_html::page_with_sources;
 
 use super::capture::Captured;
 use super::heap;
 use super::load::Tally;
 use super::spans;
 use crate::report::{FileInfo, Load, Report, RequestStats, RunInfo, Spans};
+use crate::view::{sources, view::embedded};
 
 /// What the files are about, beside the capture itself.
 pub(crate) struct About {
@@ -83,7 +84,7 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
         report.files.insert(2, FileInfo::new(drawing.name, text));
     }
     fs::remove_dir_all(&captured.raw_spans).context("remove the raw spans")?;
-    write_page(folder)?;
+    write_page(folder, &profile)?;
     report.source_roots = vec![about.workspace_root.display().to_string()];
     write_file(folder, "report.md", |file| {
         file.write_all(report.markdown().as_bytes())
@@ -117,22 +118,22 @@ fn write_profile(folder: &Path, profile: &Profile, about: &About) -> Result<()> 
     write_flamegraph(folder, profile, drawing, about)
 }
 
-/// The viewer with the run's profiles in it.
-fn write_page(folder: &Path) -> Result<()> {
+/// The viewer with the run's profiles in it, and the sources that cost most.
+fn write_page(folder: &Path, profile: &Profile) -> Result<()> {
     let mut profiles = Vec::new();
     for name in ["cpu.pb.gz", "heap.pb.gz", "heap-peak.pb.gz", "spans.pb.gz"] {
         let path = folder.join(name);
         if path.exists() {
             let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            profiles.push((name, bytes));
+            profiles.push((name.to_owned(), bytes));
         }
     }
-    let embedded: Vec<_> = profiles
-        .iter()
-        .map(|(name, bytes)| Embedded { name, bytes })
-        .collect();
+    let sources = sources::hottest(&[profile]);
     write_file(folder, "profile.html", |file| {
-        file.write_all(&page(&embedded))
+        file.write_all(&page_with_sources(
+            &embedded(&profiles),
+            &embedded(&sources),
+        ))
     })
 }
 

@@ -75,6 +75,8 @@ Examples:
     cargo perfwright view target/perfwright/latest/cpu.pb.gz
   Two runs, to be compared in the page, as a file to send around
     cargo perfwright view before/cpu.pb.gz after/cpu.pb.gz -o compare.html
+  With the source text beside the costs of its lines
+    cargo perfwright view --source cpu.pb.gz
 
 The file holds the viewer and the profiles: it needs neither a network nor this program.";
 
@@ -88,6 +90,9 @@ pub struct ViewArgs {
     /// Where to write the HTML file [default: in the folder for temporary files]; - for standard output
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Put the text of the hottest source files into the page, where they are on this disk: 2 MB at most
+    #[arg(long)]
+    pub source: bool,
     /// Write the file, and open no browser
     #[arg(long)]
     pub no_open: bool,
@@ -187,7 +192,9 @@ Examples:
   What perf recorded, for speedscope
     perf script | cargo perfwright convert - -o cpu.speedscope.json
   Folded stacks of one sample type, to a pipe
-    cargo perfwright convert cpu.pb.gz --to folded --sample-type samples | grep search";
+    cargo perfwright convert cpu.pb.gz --to folded --sample-type samples | grep search
+  What one route does in your own code, as a page for a colleague
+    cargo perfwright convert cpu.pb.gz --label route=/orders --my-code -o orders.html";
 
 /// Write a profile in another format.
 #[derive(Debug, Clone, Args)]
@@ -197,7 +204,7 @@ pub struct ConvertArgs {
     pub input: InputArgs,
     /// Where to write: .pb.gz and .pprof are gzipped pprof, .pb is plain pprof, .folded, .collapsed
     /// and .txt are folded stacks, .speedscope.json is for speedscope, .firefox.json and
-    /// .firefox.json.gz for the Firefox Profiler
+    /// .firefox.json.gz for the Firefox Profiler, .svg is a flamegraph, .html the viewer
     #[arg(
         long,
         short,
@@ -279,6 +286,15 @@ pub struct SelectArgs {
     /// Begin stacks at the outermost matching function
     #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
     pub show_from: Option<Regex>,
+    /// Leave out what matching functions call; its cost is theirs
+    #[arg(long, help_heading = SELECTION, value_name = "REGEX")]
+    pub collapse: Option<Regex>,
+    /// Leave out the standard library, executors, HTTP stacks and the like; their cost goes to their callers
+    #[arg(long, help_heading = SELECTION)]
+    pub my_code: bool,
+    /// Make one frame of a function that calls itself
+    #[arg(long, help_heading = SELECTION)]
+    pub merge_recursion: bool,
     /// Only samples with this label: thread=worker; may be given several times
     #[arg(long, help_heading = SELECTION, value_name = "KEY=VALUE", value_parser = parse_label)]
     pub label: Vec<(String, String)>,
@@ -337,6 +353,10 @@ pub enum Target {
     Speedscope,
     /// The Firefox Profiler's JSON, of one sample type; gzipped if the file's name ends in .gz
     Firefox,
+    /// A flamegraph of one sample type
+    Svg,
+    /// The viewer with the profile in it: one page that needs nothing else
+    Html,
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use perfwright_flamegraph::write_svg;
 use perfwright_format::{firefox, folded, pprof, speedscope};
 use perfwright_model::Profile;
+use perfwright_viewer_html::{Embedded, page};
 
 use super::args::{ConvertArgs, Target};
 use super::{input, output};
@@ -19,6 +21,7 @@ pub(super) fn run(args: &ConvertArgs, terminal: &mut Terminal) -> Result<()> {
     let holds_one = match target {
         Target::Folded => Some("folded stacks hold"),
         Target::Firefox => Some("the Firefox Profiler shows"),
+        Target::Svg => Some("a flamegraph shows"),
         _ => None,
     };
     if let Some(holds) = holds_one
@@ -42,19 +45,44 @@ pub(super) fn write(
 ) -> Result<()> {
     let at = input::sample_type(profile, sample_type)?;
     let gzipped = out.extension().is_some_and(|extension| extension == "gz");
-    output::write(out, terminal, |mut out: &mut dyn Write| {
+    output::write(out, terminal, |mut to: &mut dyn Write| {
         match target {
-            Target::Folded => folded::write(profile, at, &mut out)?,
-            Target::Pprof => pprof::write_gzip(&with_default(profile, sample_type, at), &mut out)?,
-            Target::PprofPlain => pprof::write(&with_default(profile, sample_type, at), &mut out)?,
+            Target::Folded => folded::write(profile, at, &mut to)?,
+            Target::Pprof => pprof::write_gzip(&with_default(profile, sample_type, at), &mut to)?,
+            Target::PprofPlain => pprof::write(&with_default(profile, sample_type, at), &mut to)?,
             Target::Speedscope => {
-                speedscope::write(&with_default(profile, sample_type, at), &mut out)?;
+                speedscope::write(&with_default(profile, sample_type, at), &mut to)?;
             }
-            Target::Firefox if gzipped => firefox::write_gzip(profile, at, &mut out)?,
-            Target::Firefox => firefox::write(profile, at, &mut out)?,
+            Target::Firefox if gzipped => firefox::write_gzip(profile, at, &mut to)?,
+            Target::Firefox => firefox::write(profile, at, &mut to)?,
+            Target::Svg => {
+                let mut options = perfwright_flamegraph::Options::default();
+                options.sample_type = sample_type.map(str::to_owned);
+                write_svg(profile, &options, &mut to)?;
+            }
+            Target::Html => {
+                let stem = out_stem(out);
+                let name = format!("{stem}.pb.gz");
+                let mut bytes = Vec::new();
+                pprof::write_gzip(&with_default(profile, sample_type, at), &mut bytes)?;
+                let embedded = Embedded {
+                    name: &name,
+                    bytes: &bytes,
+                };
+                to.write_all(&page(&[embedded]))?;
+            }
         }
         Ok(())
     })
+}
+
+/// What the profile in a page is called: as the page.
+fn out_stem(out: &Path) -> String {
+    let stem = out.file_stem().filter(|_| !input::is_stdio(out));
+    stem.map_or_else(
+        || "profile".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
 }
 
 fn with_default<'a>(
@@ -93,7 +121,8 @@ pub(super) fn target(out: &Path, asked: Option<Target>) -> Result<Target> {
                 "choose a format: give --to speedscope or --to firefox, or end the name in .speedscope.json"
             )
         }
-        () if ends(&[".svg"]) => bail!("convert to SVG: use the flamegraph command"),
+        () if ends(&[".svg"]) => Ok(Target::Svg),
+        () if ends(&[".html", ".htm"]) => Ok(Target::Html),
         () if name == "-" => {
             bail!("choose a format: give --to pprof, --to folded, or a file with -o")
         }
@@ -118,6 +147,8 @@ mod tests {
             ("out.txt", Target::Folded),
             ("cpu.speedscope.json", Target::Speedscope),
             ("cpu.firefox.json.gz", Target::Firefox),
+            ("cpu.svg", Target::Svg),
+            ("cpu.html", Target::Html),
         ];
         for (name, expected) in cases {
             assert_eq!(target(Path::new(name), None).unwrap(), expected, "{name}");
@@ -133,7 +164,6 @@ mod tests {
         for (name, advice) in [
             ("-", "--to"),
             ("cpu", "--to"),
-            ("cpu.svg", "flamegraph"),
             ("a.json", "--to speedscope"),
         ] {
             let error = target(Path::new(name), None).unwrap_err().to_string();

@@ -67,8 +67,15 @@ fn read_bytes(file: &Path, max: u64) -> io::Result<Vec<u8>> {
 
 /// The part of a profile that was asked for; the profile itself when all was.
 pub(super) fn select(profile: Profile, args: &SelectArgs) -> Profile {
-    let expressions = [&args.focus, &args.ignore, &args.hide, &args.show_from];
-    if expressions.iter().all(|expression| expression.is_none()) && args.label.is_empty() {
+    let expressions = [
+        &args.focus,
+        &args.ignore,
+        &args.hide,
+        &args.show_from,
+        &args.collapse,
+    ];
+    let has_flag = args.my_code || args.merge_recursion || !args.label.is_empty();
+    if !has_flag && expressions.iter().all(|expression| expression.is_none()) {
         return profile;
     }
     let mut filter = Filter::new();
@@ -83,6 +90,15 @@ pub(super) fn select(profile: Profile, args: &SelectArgs) -> Profile {
     }
     if let Some(show_from) = &args.show_from {
         filter = filter.show_from(|name| show_from.is_match(name));
+    }
+    if let Some(collapse) = &args.collapse {
+        filter = filter.collapse(|name| collapse.is_match(name));
+    }
+    if args.my_code {
+        filter = filter.my_code();
+    }
+    if args.merge_recursion {
+        filter = filter.collapse_recursion();
     }
     for (key, value) in &args.label {
         filter = filter.label(key, move |found| found == value);

@@ -7,10 +7,11 @@ mod flamegraph;
 pub(crate) mod input;
 pub(crate) mod output;
 mod shell;
+pub(crate) mod sources;
 mod symbolize;
 mod top;
 #[expect(clippy::module_inception, reason = "the command is called view")]
-mod view;
+pub(crate) mod view;
 
 use anyhow::Result;
 

@@ -277,6 +277,52 @@ fn convert_goes_there_and_back() {
     }
 }
 
+#[test]
+fn convert_writes_pictures_and_pages_of_what_the_filters_leave() {
+    let folder = folder();
+    let stacks = "main;tokio::run;shop::load;std::read 3\nmain;shop::walk;shop::walk;core::cmp 2\n";
+    fs::write(folder.path().join("stacks.folded"), stacks).unwrap();
+    let filters = ["--my-code", "--merge-recursion"];
+    let folded = |more: &[&str]| {
+        let input = ["convert", "stacks.folded", "--to", "folded"];
+        out(&folder, &[&input, more].concat())
+    };
+    assert_eq!(lines(&folded(&filters)), ["shop::load 3", "shop::walk 2"]);
+    let collapsed = folded(&["--collapse", "run|walk"]);
+    assert_eq!(
+        lines(&collapsed),
+        ["main;shop::walk 2", "main;tokio::run 3"]
+    );
+    let written = |name: &str| {
+        out(
+            &folder,
+            &[&["convert", "stacks.folded", "-o", name], &filters[..]].concat(),
+        );
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    let svg = written("calls.svg");
+    assert!(
+        svg.contains("<title>shop::load (") && !svg.contains("tokio"),
+        "{svg}"
+    );
+    let html = written("calls.html");
+    assert!(html.contains("data-profile=\"calls.pb.gz\">H4sI"));
+}
+
+#[test]
+fn view_embeds_sources_that_are_on_this_disk() {
+    let folder = folder();
+    let source = folder.path().join("lib.rs");
+    fs::write(&source, "fn load() {}\n").unwrap();
+    let callgrind = format!("events: Ir\nfl={}\nfn=load\n1 7\n", source.display());
+    fs::write(folder.path().join("callgrind.out"), callgrind).unwrap();
+    let html = out(&folder, &["view", "--source", "callgrind.out", "-o", "-"]);
+    let element = format!("data-source=\"{}\">H4sI", source.display());
+    assert!(html.contains(&element));
+    let without = out(&folder, &["view", "callgrind.out", "-o", "-"]);
+    assert!(!without.contains(&element));
+}
+
 fn lines(folded: &str) -> Vec<&str> {
     let mut lines: Vec<_> = folded.lines().collect();
     lines.sort_unstable();

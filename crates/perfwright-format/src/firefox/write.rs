@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
 use flate2::{Compression, write::GzEncoder};
-use perfwright_model::{LocationId, Profile, SampleRef, StackId, keys};
+use perfwright_model::{LocationId, Profile, SampleRef, StackId, keys, ordered};
 
 use crate::build::{PID, PROCESS, UNKNOWN, address_name};
 use crate::json::write_text;
@@ -67,11 +67,10 @@ pub fn write(profile: &Profile, sample_type: usize, writer: impl Write) -> io::R
     write_libs(profile, &mut out)?;
     write!(out, "],\"threads\":[")?;
     let mut strings = Strings::default();
-    let mut order: Vec<usize> = (0..profile.sample_count()).collect();
-    order.sort_by_cached_key(|&index| {
-        let sample = profile.sample(index);
-        (Thread::of(profile, &sample), sample.time_nanos)
-    });
+    let keys: Vec<_> = (profile.samples())
+        .map(|sample| (Thread::of(profile, &sample), sample.time_nanos))
+        .collect();
+    let order = ordered(keys.len(), &|a, b| keys[a].cmp(&keys[b]));
     let same = |a: &usize, b: &usize| {
         Thread::of(profile, &profile.sample(*a)) == Thread::of(profile, &profile.sample(*b))
     };

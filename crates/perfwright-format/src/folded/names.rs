@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use perfwright_model::{LocationId, Profile};
+use perfwright_model::{LocationId, Profile, sort_ids};
 
 use crate::build::{UNKNOWN, address_name};
 
@@ -78,7 +78,7 @@ impl Names {
     /// The position of every name when they are sorted.
     pub(super) fn ranks(&self) -> Vec<u32> {
         let mut sorted: Vec<NameId> = (0..self.names.len() as NameId).collect();
-        sorted.sort_unstable_by_key(|&id| self.get(id));
+        sort_ids(&mut sorted, &|a, b| self.get(a).cmp(self.get(b)));
         let mut ranks = vec![0; sorted.len()];
         for (rank, id) in (0..).zip(sorted) {
             ranks[id as usize] = rank;

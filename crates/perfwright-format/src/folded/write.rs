@@ -5,7 +5,7 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
-use perfwright_model::{Profile, SampleRef, StackId, keys};
+use perfwright_model::{Profile, SampleRef, StackId, keys, ordered, sort_ids};
 
 use super::{
     count,
@@ -111,14 +111,13 @@ impl<'a> Tree<'a> {
     /// Thread by thread, so that one column of nodes serves them all.
     fn add_samples(&mut self, columns: &Columns, thread_root: bool) {
         let profile = self.profile;
-        let mut order: Vec<(u32, usize)> = (0..profile.sample_count())
-            .map(|position| (self.top(&profile.sample(position), thread_root), position))
+        let tops: Vec<u32> = (profile.samples())
+            .map(|sample| self.top(&sample, thread_root))
             .collect();
-        order.sort_unstable();
         let mut known = KnownStacks::new(profile);
-        for (top, position) in order {
+        for position in ordered(tops.len(), &|a, b| tops[a].cmp(&tops[b])) {
             let sample = profile.sample(position);
-            known.turn_to(top);
+            known.turn_to(tops[position]);
             let node = self.stack_node(&mut known, sample.stack);
             let sums = &mut self.values[node as usize];
             for (sum, value) in sums.iter_mut().zip(columns.of(&sample)) {
@@ -266,10 +265,11 @@ impl Order {
         let ranks = tree.names.ranks();
         debug_assert_eq!(ranks.len(), tree.names.len());
         let mut nodes: Vec<u32> = (1..tree.nodes.len() as u32).collect();
-        nodes.sort_unstable_by_key(|&node| {
+        let key = |node: u32| {
             let (parent, name) = tree.nodes[node as usize];
             (parent, ranks[name as usize])
-        });
+        };
+        sort_ids(&mut nodes, &|a, b| key(a).cmp(&key(b)));
         let mut starts = vec![0; tree.nodes.len() + 1];
         for &node in &nodes {
             starts[tree.nodes[node as usize].0 as usize + 1] += 1;

@@ -12,7 +12,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use perfwright_model::{
     Frame, FunctionId, Label, LabelSetId, LabelValue, LocationId, MappingId, Profile, SampleRef,
-    SampleType, StringId,
+    SampleType, StringId, ordered,
 };
 
 use super::{TIME_LABEL, TIME_UNIT, field::profile as top};
@@ -147,9 +147,14 @@ impl<'a> Encoder<'a> {
     /// Labels are ordered by key: the model's order depends on which key it saw first.
     fn labels(&mut self, set: LabelSetId, label: &mut Vec<u8>) {
         let profile = self.profile;
+        let labels = profile.labels(set);
+        let key = |at: usize| profile.string(labels[at].key);
         self.sorted.clear();
-        self.sorted.extend_from_slice(profile.labels(set));
-        self.sorted.sort_by_key(|label| profile.string(label.key));
+        self.sorted.extend_from_slice(labels);
+        if !labels.is_sorted_by_key(|label| profile.string(label.key)) {
+            let order = ordered(labels.len(), &|a, b| key(a).cmp(key(b)));
+            self.sorted = order.into_iter().map(|at| labels[at]).collect();
+        }
         for position in 0..self.sorted.len() {
             let Label { key, value } = self.sorted[position];
             put_uint(label, 1, self.strings.of(key));
