@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range};
 
 use crate::{
-    metric::{Metric, quantile},
+    metric::{Metric, quantile, threshold},
     units::{Dimension, Wrong, nearest},
 };
 
@@ -139,7 +139,7 @@ impl Limit {
             return false;
         }
         let ordered = self.stat == upper.stat
-            || matches!((rank(&self.stat), rank(&upper.stat)), (Some(low), Some(high)) if low < high);
+            || (self.dimension == upper.dimension && is_never_above(&self.stat, &upper.stat));
         let strict = self.relation.is_strict() || upper.relation.is_strict();
         ordered && (self.value > upper.value || (strict && self.value == upper.value))
     }
@@ -160,11 +160,19 @@ impl Limit {
     }
 }
 
-/// Of statistics of the same values, those with the lower rank are never greater.
+/// Whether of two statistics of the same values the first is never greater than the second.
+fn is_never_above(low: &str, high: &str) -> bool {
+    if let (Some(low), Some(high)) = (threshold(low), threshold(high)) {
+        // Fewer are above more.
+        return low > high;
+    }
+    matches!((rank(low), rank(high)), (Some(low), Some(high)) if low < high)
+}
+
 fn rank(stat: &str) -> Option<f64> {
     match stat {
-        "self" | "end" => Some(0.0),
-        "total" | "max" => Some(1.0),
+        "self" | "end" | "avg" | "live" | "in_use" => Some(0.0),
+        "total" | "max" | "peak" | "connections" => Some(1.0),
         _ => quantile(stat),
     }
 }

@@ -16,12 +16,26 @@ pub enum Metric {
     Throughput,
     /// The share of requests that failed.
     ErrorRate,
+    /// Requests under way.
+    Concurrency,
+    /// Bytes of requests' bodies.
+    RequestSize,
+    /// Bytes of responses' bodies.
+    ResponseSize,
+    /// CPU time of requests and spans.
+    Cpu,
     /// CPU time per time: 100 % is one core.
     ProcessCpu,
     /// Resident memory.
     ProcessRss,
+    /// Open files and connections.
+    ProcessFds,
     /// What is allocated.
     Heap,
+    /// A pool of connections.
+    Pool,
+    /// How often a cache had what it was asked for.
+    CacheHitRate,
     /// Saved results of criterion.
     Bench,
     /// The size of files.
@@ -126,12 +140,12 @@ pub(crate) const SPECS: &[Spec] = &[
     Spec {
         metric: Metric::Latency,
         name: "latency",
-        about: "How long requests take.",
+        about: "How long requests and spans take.",
         from: "a run, a page of metrics",
-        stats: &[("max", Time, "the longest")],
+        stats: &[("mean", Time, "on average"), ("max", Time, "the longest")],
         names_stat: true,
         percentiles: Some(Time),
-        select: &["route"],
+        select: &["route", "span"],
         series: Series::Live,
         is_timing: true,
         example: "p95 < 200ms",
@@ -140,9 +154,10 @@ pub(crate) const SPECS: &[Spec] = &[
     Spec {
         metric: Metric::Throughput,
         name: "throughput",
-        about: "Requests per second.",
+        about: "Requests per second; of spans, how often they were entered.",
+        from: "a run, two pages of metrics",
         stats: &[("rate", PerSecond, "on average")],
-        select: &["route"],
+        select: &["route", "span"],
         series: Series::Live,
         is_timing: true,
         example: "> 2000/s",
@@ -154,17 +169,80 @@ pub(crate) const SPECS: &[Spec] = &[
         about: "The share of requests that failed.",
         from: "a run, a page of metrics",
         stats: &[("rate", SHARE, "of all requests")],
-        select: &["route"],
+        select: &["route", "span"],
         series: Series::Live,
         example: "< 1%",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Concurrency,
+        name: "concurrency",
+        about: "Requests under way at once.",
+        from: "a run with spans, a page of metrics",
+        stats: &[
+            (
+                "avg",
+                Count,
+                "on average: the time in requests, in that time",
+            ),
+            ("now", Count, "when the page was served"),
+        ],
+        select: &["route", "span"],
+        series: Series::Live,
+        is_timing: true,
+        example: "avg < 50",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::RequestSize,
+        name: "request.size",
+        about: "Bytes of requests' bodies.",
+        from: "a page of metrics",
+        stats: &[("mean", Bytes, "of each request")],
+        select: &["route"],
+        series: Series::Live,
+        is_of_the_machine: false,
+        example: "mean < 4KiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::ResponseSize,
+        name: "response.size",
+        about: "Bytes of responses' bodies.",
+        from: "a page of metrics",
+        stats: &[("mean", Bytes, "of each response")],
+        select: &["route"],
+        series: Series::Live,
+        is_of_the_machine: false,
+        example: "mean < 100KiB",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Cpu,
+        name: "cpu",
+        about: "CPU time of requests, of all or of a route, and of spans without those inside.",
+        from: "a run, a page of metrics",
+        stats: &[(
+            "time/op",
+            Time,
+            "for each request, or each time a span is entered",
+        )],
+        select: &["route", "span"],
+        series: Series::Live,
+        is_timing: true,
+        example: "time/op < 2ms",
         ..OF_A_RUN
     },
     Spec {
         metric: Metric::ProcessCpu,
         name: "process.cpu",
         about: "CPU time of the process per time: 100 % is one core.",
-        stats: &[("avg", CORES, "on average")],
-        series: Series::Live,
+        from: "a run, two pages of metrics",
+        stats: &[
+            ("avg", CORES, "on average"),
+            ("max", CORES, "at most, in half a second"),
+        ],
+        series: Series::Run,
         is_timing: true,
         example: "avg < 60%",
         ..OF_A_RUN
@@ -188,9 +266,20 @@ pub(crate) const SPECS: &[Spec] = &[
         ..OF_A_RUN
     },
     Spec {
+        metric: Metric::ProcessFds,
+        name: "process.fds",
+        about: "Open files of the process, connections among them.",
+        from: "a page of metrics",
+        stats: &[("now", Count, "when the page was served")],
+        series: Series::Live,
+        example: "now < 900",
+        ..OF_A_RUN
+    },
+    Spec {
         metric: Metric::Heap,
         name: "heap",
-        about: "What is allocated.",
+        about: "What is allocated, in all or by a route or span.",
+        from: "a run, a page of metrics",
         stats: &[
             ("bytes", Bytes, "allocated during the run"),
             ("allocs", Count, "allocations during the run"),
@@ -200,8 +289,44 @@ pub(crate) const SPECS: &[Spec] = &[
             ("peak", Bytes, "allocated and not freed, at most"),
         ],
         names_stat: true,
+        select: &["route", "span"],
         series: Series::Run,
         example: "allocs/op <= 3",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::Pool,
+        name: "pool",
+        about: "A pool of connections.",
+        from: "a page of metrics; waits also a run whose spans have sqlx's events",
+        stats: &[
+            (
+                "usage",
+                SHARE,
+                "connections in use, of as many as there may be",
+            ),
+            ("connections", Count, "open"),
+            ("in_use", Count, "open and not idle"),
+            ("wait", Time, "for a connection, on average"),
+        ],
+        names_stat: true,
+        percentiles: Some(Time),
+        select: &["name"],
+        series: Series::Live,
+        is_timing: true,
+        example: "usage < 80%",
+        ..OF_A_RUN
+    },
+    Spec {
+        metric: Metric::CacheHitRate,
+        name: "cache.hit_rate",
+        about: "How often a cache had what it was asked for.",
+        from: "a page of metrics",
+        stats: &[("rate", SHARE, "of all times it was asked")],
+        select: &["name"],
+        series: Series::Live,
+        is_of_the_machine: false,
+        example: "> 90%",
         ..OF_A_RUN
     },
     Spec {

@@ -77,6 +77,7 @@ pub(crate) struct Select {
     /// Keys with patterns of their values; route and span are among them for profiles.
     pub(crate) labels: Vec<(String, Vec<Pattern>)>,
     pub(crate) route: Vec<Pattern>,
+    pub(crate) span: Vec<Pattern>,
     pub(crate) bench: Vec<Pattern>,
     pub(crate) command: Option<String>,
     pub(crate) section: Vec<Pattern>,
@@ -164,13 +165,15 @@ impl Budgets {
 
     /// What the budgets need: the names of the profiles, such as `cpu`.
     pub fn profiles(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = (self.list.iter())
-            .filter(|budget| budget.metric == Metric::ProfileShare)
-            .map(|budget| budget.select.profile())
-            .collect();
+        let mut names: Vec<&str> = self.list.iter().filter_map(Budget::profile).collect();
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// Whether the load of the machine has to be known.
+    pub fn needs_load(&self) -> bool {
+        self.max_load.is_some()
     }
 
     /// What of the environment they need to know: `arch`, `cpu`, `os`, `rustc`.
@@ -238,6 +241,15 @@ impl Select {
 }
 
 impl Budget {
+    /// The name of the profile that it needs.
+    fn profile(&self) -> Option<&str> {
+        match self.metric {
+            Metric::ProfileShare => Some(self.select.profile()),
+            Metric::Heap if !self.select.labels.is_empty() => Some("heap"),
+            _ => None,
+        }
+    }
+
     /// The limits that apply on a day.
     pub(crate) fn limits_on(&self, day: Date) -> Vec<Limit> {
         let mut limits = self.limits.clone();

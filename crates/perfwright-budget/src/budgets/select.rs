@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
         let span = self.patterns(raw.span);
         if !span.is_empty() {
-            labels.push((perfwright_model::keys::SPAN.to_owned(), span));
+            labels.push((perfwright_model::keys::SPAN.to_owned(), span.clone()));
         }
         for (key, names) in raw.label.map(Spanned::into_inner).unwrap_or_default() {
             labels.push((key, names.0.into_iter().map(Pattern::new).collect()));
@@ -83,6 +83,7 @@ impl Reader<'_> {
             crate_name: self.patterns(raw.crate_name),
             labels,
             route,
+            span,
             bench: self.patterns(raw.bench),
             command: raw.command.map(Spanned::into_inner),
             section: self.patterns(raw.section),

@@ -25,7 +25,7 @@ use perfwright_model::Profile;
 use perfwright_stats::{Share, student_quantile, two_sided_p};
 
 use crate::{
-    budgets::{Budget, Budgets, PackageQuery},
+    budgets::{Budget, Budgets, PackageQuery, Select},
     file::Severity,
     metric::Metric,
 };
@@ -93,6 +93,10 @@ impl Sources {
             .and_then(|version| version.as_u64())
         {
             Some(1) => {
+                let load = report.pointer("/run/load_per_core");
+                if let Some(load) = load.and_then(serde_json::Value::as_f64) {
+                    self.load_per_core(load);
+                }
                 self.run = Some(report);
                 self.put_load();
             }
@@ -178,9 +182,10 @@ impl Sources {
         self
     }
 
-    /// Adds how many processes were running on each core of the machine, on average, while it was measured.
+    /// Adds how many processes were running on each core of the machine, on average, while it was measured. Of
+    /// several the greatest counts, that of a run among them.
     pub fn load_per_core(&mut self, load: f64) -> &mut Self {
-        self.load = Some(load);
+        self.load = Some(self.load.map_or(load, |other| other.max(load)));
         self
     }
 
@@ -266,12 +271,29 @@ impl Sources {
                     .collect()
             }
             Metric::ProfileShare | Metric::Binary => Vec::new(),
-            metric => match &self.pages {
-                Some(pages) if !self.is_of_load(metric) => {
-                    prometheus::service(pages, metric, &budget.select, &stats)
-                }
-                _ => run::measure(self.run.as_ref(), metric, &budget.select, &stats),
-            },
+            metric => self.of_service(metric, &budget.select, &stats),
+        }
+    }
+
+    /// From pages of metrics, or where those tell nothing of it, from the run; of a load's requests its clients
+    /// come first.
+    fn of_service(&self, metric: Metric, select: &Select, stats: &[String]) -> Vec<Reading> {
+        let pages = self.pages.as_ref();
+        let of_pages = pages.map(|pages| prometheus::service(pages, metric, select, stats));
+        let of_run = self.run.as_ref().map(|report| {
+            let profiles = &self.profiles;
+            run::Run { report, profiles }.measure(metric, select, stats)
+        });
+        let (first, second) = match self.is_of_load(metric) {
+            true => (of_run, of_pages),
+            false => (of_pages, of_run),
+        };
+        let tells = |readings: &Vec<Reading>| readings.iter().any(|reading| reading.data.is_ok());
+        match (first, second) {
+            // Of two that tell nothing the first says why.
+            (Some(first), Some(second)) if !tells(&first) && tells(&second) => second,
+            (Some(readings), _) | (None, Some(readings)) => readings,
+            (None, None) => all_missing(stats, "there is no run and no page of metrics"),
         }
     }
 }

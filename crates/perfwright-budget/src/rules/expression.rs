@@ -3,7 +3,7 @@
 use crate::{
     budgets::{Budget, Select},
     metric::{Metric, quantile, threshold},
-    names::{FAILED, REQUESTS},
+    names::{self, FAILED, REQUESTS},
     pattern::Pattern,
 };
 
@@ -35,25 +35,92 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn value(&self, budget: &Budget, stat: &str) -> Option<String> {
-        let count = format!("{REQUESTS}_count");
+        if !budget.select.span.is_empty() {
+            return None;
+        }
+        let is_all = budget.select.labels.is_empty();
         match (budget.metric, stat) {
             (Metric::Latency, stat) => self.latency(stat),
-            (Metric::Throughput, _) => Some(self.rate(&count, &[])),
+            (Metric::Throughput, _) => Some(self.requests(&[])),
             (Metric::ErrorRate, _) => {
-                let all = self.rate(&count, &[]);
-                let failed = self.rate(&count, &[format!("status=~{}", quoted(FAILED))]);
+                let all = self.requests(&[]);
+                let failed = self.requests(&[format!("status=~{}", quoted(FAILED))]);
                 // Where nothing failed yet there is nothing to be added up.
                 Some(format!("({failed} or 0 * {all}) / {all}"))
             }
-            (Metric::ProcessCpu, _) => {
-                Some(format!("rate(process_cpu_seconds_total[{}])", self.window))
+            (Metric::Concurrency, "now") => {
+                let now = format!("{}{}", names::IN_FLIGHT, braces(&self.matchers));
+                Some(self.sum(&now))
             }
-            (Metric::ProcessRss, "slope") => {
-                Some("deriv(process_resident_memory_bytes[1h])".to_owned())
+            // Little's law: the time that is spent in requests, in that time.
+            (Metric::Concurrency, _) => Some(self.rate(&format!("{REQUESTS}_sum"), &[])),
+            (Metric::RequestSize, _) => Some(self.per_request(names::REQUEST_BYTES)),
+            (Metric::ResponseSize, _) => Some(self.per_request(names::RESPONSE_BYTES)),
+            (Metric::Cpu, _) if is_all => Some(self.of_process(names::CPU)),
+            (Metric::Heap, "bytes/op") if is_all => Some(self.of_process(names::ALLOCATED)),
+            (Metric::Heap, "allocs/op") if is_all => Some(self.of_process(names::ALLOCATIONS)),
+            (Metric::Heap, "live" | "peak") if is_all => Some(names::LIVE.to_owned()),
+            (Metric::ProcessCpu, _) => Some(format!("rate({}[{}])", names::CPU, self.window)),
+            (Metric::ProcessRss, "slope") => Some(format!("deriv({}[1h])", names::RESIDENT)),
+            (Metric::ProcessRss, _) => Some(names::RESIDENT.to_owned()),
+            (Metric::ProcessFds, _) => Some(names::OPEN_FILES.to_owned()),
+            (Metric::Pool, stat) => Some(self.pool(budget, stat)),
+            (Metric::CacheHitRate, _) => {
+                let of = |name| {
+                    let name = by_name(budget, names::CACHE, name);
+                    format!("sum by ({}) (rate({name}[{}]))", names::CACHE, self.window)
+                };
+                let (hits, misses) = (of(names::CACHE_HITS), of(names::CACHE_MISSES));
+                Some(format!("{hits} / ({hits} + {misses})"))
             }
-            (Metric::ProcessRss, _) => Some("process_resident_memory_bytes".to_owned()),
             (Metric::Prometheus, _) => self.by_name(budget.select.name.as_deref()?, stat),
             _ => None,
+        }
+    }
+
+    fn requests(&self, more: &[String]) -> String {
+        self.rate(&format!("{REQUESTS}_count"), more)
+    }
+
+    fn per_request(&self, name: &str) -> String {
+        let (values, requests) = (self.rate(name, &[]), self.rate(names::REQUESTS_TOTAL, &[]));
+        format!("{values} / {requests}")
+    }
+
+    /// What a counter of the process grows by, for each request.
+    fn of_process(&self, name: &str) -> String {
+        format!(
+            "sum(rate({name}[{}])) / {}",
+            self.window,
+            self.requests(&[])
+        )
+    }
+
+    fn pool(&self, budget: &Budget, stat: &str) -> String {
+        let by = names::POOL;
+        let of = |name| format!("sum by ({by}) ({})", by_name(budget, by, name));
+        let open = of(names::POOL_CONNECTIONS);
+        let in_use = format!("({open} - {})", of(names::POOL_IDLE));
+        let rate = |name| {
+            let name = by_name(budget, by, name);
+            format!("sum by ({by}) (rate({name}[{}]))", self.window)
+        };
+        if let Some(quantile) = quantile(stat) {
+            let bucket = format!("{}_bucket", names::POOL_WAIT_HISTOGRAM);
+            let bucket = by_name(budget, by, &bucket);
+            let rate = format!("sum by ({by}, le) (rate({bucket}[{}]))", self.window);
+            return format!("histogram_quantile({quantile}, {rate})");
+        }
+        match stat {
+            "connections" => open,
+            "in_use" => in_use,
+            "wait" => format!(
+                "{} / {}",
+                rate(names::POOL_WAIT),
+                rate(names::POOL_ACQUIRES)
+            ),
+            // Without a bound nothing can be used up: then it is of those that are open.
+            _ => format!("{in_use} / ({} or {open})", of(names::POOL_MAX)),
         }
     }
 
@@ -61,8 +128,12 @@ impl Asked<'_> {
         if let Some(quantile) = quantile(stat) {
             return Some(self.quantile(REQUESTS, quantile, self.by));
         }
+        if stat == "mean" {
+            let spent = self.rate(&format!("{REQUESTS}_sum"), &[]);
+            return Some(format!("{spent} / {}", self.requests(&[])));
+        }
         let bound = threshold(stat)?;
-        let all = self.rate(&format!("{REQUESTS}_count"), &[]);
+        let all = self.requests(&[]);
         // As a number is written, with and without a fraction.
         let le = match bound.fract() == 0.0 {
             true => format!("{bound}|{bound}\\.0"),
@@ -108,6 +179,13 @@ impl Asked<'_> {
             labels.join(", ")
         )
     }
+}
+
+/// A metric of the pool or cache that is selected.
+fn by_name(budget: &Budget, label: &str, metric: &str) -> String {
+    let name = budget.select.name.as_deref().map(Pattern::new);
+    let matcher = name.map(|name| matcher(label, &[name]));
+    format!("{metric}{}", braces(matcher.as_slice()))
 }
 
 /// The labels that are asked for. A route may be written with its method: `GET /orders`.

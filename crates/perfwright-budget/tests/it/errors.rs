@@ -59,6 +59,8 @@ wrong! {
     given_twice: budget("latency", "limits = [\"p95 < 200ms\", \"p95 <= 150ms\"]");
     contradiction: budget("throughput", "limits = [\"> 2000/s\", \"< 1000/s\"]");
     contradiction_of_percentiles: budget("latency", "limits = [\"p50 > 300ms\", \"p95 < 200ms\"]");
+    contradiction_of_shares: budget("latency", "limits = [\"above 200ms > 5%\", \"above 100ms < 1%\"]");
+    contradiction_of_average_and_most: budget("process.cpu", "limits = [\"avg > 80%\", \"max < 60%\"]");
     no_limits: budget("process.cpu", "");
     empty_id: budget("process.cpu", "id = \" \"\nlimits = [\"< 60%\"]");
     same_id: "version = 1\n[[budget]]\nid = \"a\"\nmetric = \"process.cpu\"\nlimits = [\"< 60%\"]\n\
@@ -167,6 +169,15 @@ fn every_error_has_a_snapshot_with_help() {
         assert!(text.contains("perfwright.toml:"), "{name} has no place");
         assert!(text.contains("= help: "), "{name} has no help");
     }
+}
+
+#[test]
+fn limits_of_other_units_do_not_contradict() {
+    let text = budget(
+        "pool",
+        "limits = [\"in_use > 1\", \"p99 < 10ms\", \"connections < 20\"]",
+    );
+    assert!(Budgets::parse("a.toml", &text).is_ok());
 }
 
 #[test]

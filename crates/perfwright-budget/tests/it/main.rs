@@ -7,6 +7,7 @@ mod need;
 mod commands;
 mod errors;
 mod loads;
+mod operations;
 mod output;
 mod pages;
 mod profiles;

@@ -78,7 +78,7 @@ fn of_several_pages_only_what_came_new_counts() {
     let latency = of(&sources, "latency", "limits = [\"p95 < 200ms\"]");
     assert_eq!(
         latency,
-        "held latency: method=GET, route=/a: p95 < 200 ms; measured 95.0 ms (0 ns to 100 ms)"
+        "held latency: p95 < 200 ms; measured 95.0 ms (0 ns to 100 ms)"
     );
     assert_eq!(
         of(&sources, "throughput", "limits = [\"> 9/s\"]"),

@@ -149,7 +149,7 @@ fn a_histogram_knows_a_quantile_to_its_bucket() {
             "latency",
             "select = { route = \"/a\" }\nlimits = [\"p95 < 600ms\"]"
         ),
-        "held latency route=/a: route=/a: p95 < 600 ms; measured 271 ms (100 ms to 500 ms)"
+        "held latency route=/a: /a: p95 < 600 ms; measured 271 ms (100 ms to 500 ms)"
     );
     assert!(of_page("latency", "limits = [\"p95 < 100ms\"]").starts_with("breach"));
     assert!(of_page("latency", "limits = [\"p95 < 200ms\"]").starts_with("can't tell"));

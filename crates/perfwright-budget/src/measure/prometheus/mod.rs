@@ -5,17 +5,15 @@
 
 mod histogram;
 mod page;
+mod service;
 
 use std::collections::BTreeMap;
 
 use super::{Data, Error, Reading, SourceError, all_missing};
-use crate::{
-    budgets::Select,
-    metric::{Metric, quantile, threshold},
-    names::{REQUESTS, is_failed},
-};
+use crate::{budgets::Select, metric::quantile};
 use histogram::Histogram;
 use page::{Page, Sample};
+pub(super) use service::measure as service;
 
 /// Samples of all pages, at most.
 const MAX_SAMPLES: usize = 10_000_000;
@@ -29,6 +27,9 @@ pub(super) struct Pages {
     pages: Vec<(f64, Page)>,
     samples: usize,
 }
+
+/// Values over time: seconds and value.
+type Points = Vec<(f64, f64)>;
 
 /// One series of samples: a value for each page, where it has one.
 struct Track<'a> {
@@ -81,7 +82,7 @@ impl Pages {
         tracks
     }
 
-    /// How much counters of a name grew up to each moment, summed up over those that differ only in labels `without`.
+    /// How much counters of a name grew up to each moment, those of one subject summed up.
     fn growths(
         &self,
         name: &str,
@@ -101,35 +102,29 @@ impl Pages {
         growths
     }
 
-    /// The values of a gauge over time, summed up over its series.
-    fn gauge(&self, name: &str) -> Result<Vec<(f64, f64)>, String> {
-        let tracks = self.tracks(name, &Select::default());
-        let points = self
-            .pages
-            .iter()
-            .enumerate()
-            .filter_map(|(at, (seconds, _))| {
-                let mut values = tracks
-                    .values()
-                    .filter_map(|track| track.values[at])
-                    .peekable();
-                values.peek()?;
-                Some((*seconds, values.sum()))
-            });
-        let points: Vec<(f64, f64)> = points.collect();
-        match points.is_empty() {
-            true => Err(format!("the page has no {name}")),
-            false => Ok(points),
+    /// The values of a gauge over time, summed up over the series of one subject.
+    fn gauges(
+        &self,
+        name: &str,
+        select: &Select,
+        subject: impl Fn(&Sample) -> String,
+    ) -> BTreeMap<String, Points> {
+        let mut sums: BTreeMap<String, BTreeMap<usize, f64>> = BTreeMap::new();
+        for track in self.tracks(name, select).into_values() {
+            let sums = sums.entry(subject(track.sample)).or_default();
+            let known = track.values.iter().enumerate();
+            for (at, value) in known.filter_map(|(at, value)| Some((at, (*value)?))) {
+                *sums.entry(at).or_default() += value;
+            }
         }
-    }
-
-    /// A counter's growth per second, over all its series.
-    fn rate(&self, name: &str) -> Result<Data, String> {
-        let growths = self.growths(name, &Select::default(), |_| String::new());
-        let growth = growths
-            .get("")
-            .ok_or_else(|| format!("the page has no {name}"))?;
-        self.per_second(growth)
+        let over_time = |sums: BTreeMap<usize, f64>| {
+            let points = sums.into_iter();
+            points.map(|(at, sum)| (self.pages[at].0, sum)).collect()
+        };
+        let known = sums.into_iter().filter(|(_, sums)| !sums.is_empty());
+        known
+            .map(|(subject, sums)| (subject, over_time(sums)))
+            .collect()
     }
 
     fn per_second(&self, growth: &[f64]) -> Result<Data, String> {
@@ -143,19 +138,19 @@ impl Pages {
         })
     }
 
-    /// Histograms of a name, those summed up that differ only in the labels `without`: for each moment what came new.
+    /// Histograms of a name, those of one subject summed up: for each moment what came new.
     fn histograms(
         &self,
         name: &str,
         select: &Select,
-        without: &[&str],
+        subject: impl Fn(&Sample) -> String,
     ) -> BTreeMap<String, Vec<Histogram>> {
         let mut found: BTreeMap<String, Vec<Histogram>> = BTreeMap::new();
         for track in self.tracks(&format!("{name}_bucket"), select).into_values() {
             let Some(bound) = bound(track.sample) else {
                 continue;
             };
-            let histograms = found.entry(track.sample.subject(without)).or_default();
+            let histograms = found.entry(subject(track.sample)).or_default();
             for (at, count) in track.growth().into_iter().enumerate() {
                 if histograms.len() <= at {
                     histograms.push(Histogram::default());
@@ -249,7 +244,8 @@ pub(super) fn measure(pages: Option<&Pages>, select: &Select, stats: &[String]) 
         let before = readings.len();
         match quantile(stat) {
             Some(quantile) => {
-                for (subject, histograms) in pages.histograms(name, select, &["le"]) {
+                let subject = |sample: &Sample| sample.subject(&["le"]);
+                for (subject, histograms) in pages.histograms(name, select, subject) {
                     let data = pages.of_histograms(&histograms, |of| of.quantile(quantile));
                     readings.push(Reading::new(subject, stat, data));
                 }
@@ -266,119 +262,4 @@ pub(super) fn measure(pages: Option<&Pages>, select: &Select, stats: &[String]) 
         }
     }
     readings
-}
-
-/// What a service tells of itself: of its requests, and of its process.
-pub(super) fn service(
-    pages: &Pages,
-    metric: Metric,
-    select: &Select,
-    stats: &[String],
-) -> Vec<Reading> {
-    let of_stat = |stat: &String| match metric {
-        Metric::Latency => latency(pages, select, stat),
-        Metric::Throughput | Metric::ErrorRate => requests(pages, metric, select, stat),
-        _ => vec![Reading::new("", stat, of_process(pages, metric, stat))],
-    };
-    stats.iter().flat_map(of_stat).collect()
-}
-
-fn none_selected(stat: &str) -> Vec<Reading> {
-    let why = format!("the page has no {REQUESTS} of this selection");
-    vec![Reading::new("", stat, Err(why))]
-}
-
-fn latency(pages: &Pages, select: &Select, stat: &str) -> Vec<Reading> {
-    let of = |histogram: &Histogram| match (quantile(stat), threshold(stat)) {
-        (Some(quantile), _) => histogram.quantile(quantile),
-        (_, Some(seconds)) => histogram.above(seconds),
-        _ => Err(format!("a histogram does not tell {stat}")),
-    };
-    let found = pages.histograms(REQUESTS, select, &["le", "status"]);
-    if found.is_empty() {
-        return none_selected(stat);
-    }
-    let reading = |(subject, histograms): (String, Vec<Histogram>)| {
-        Reading::new(subject, stat, pages.of_histograms(&histograms, of))
-    };
-    found.into_iter().map(reading).collect()
-}
-
-/// Requests per second, or the share of them that failed: by route where routes are selected, else of all.
-fn requests(pages: &Pages, metric: Metric, select: &Select, stat: &str) -> Vec<Reading> {
-    let name = format!("{REQUESTS}_count");
-    let subject = |sample: &Sample| match select.route.is_empty() {
-        true => String::new(),
-        false => sample.subject(&["status"]),
-    };
-    let all = pages.growths(&name, select, subject);
-    if all.is_empty() {
-        return none_selected(stat);
-    }
-    let failed = pages.growths(&name, select, |sample| {
-        let is_error = sample.label("status").is_some_and(is_failed);
-        format!("{is_error} {}", subject(sample))
-    });
-    let reading = |(subject, all): (String, Vec<f64>)| {
-        let data = match metric {
-            Metric::Throughput => pages.per_second(&all),
-            _ => {
-                let none = vec![0.0; all.len()];
-                let failed = failed.get(&format!("true {subject}")).unwrap_or(&none);
-                error_rate(pages, failed, &all)
-            }
-        };
-        Reading::new(subject, stat, data)
-    };
-    all.into_iter().map(reading).collect()
-}
-
-fn error_rate(pages: &Pages, failed: &[f64], all: &[f64]) -> Result<Data, String> {
-    let (errors, count) = (failed.iter().sum::<f64>(), all.iter().sum::<f64>());
-    if count <= 0.0 {
-        return Err("there were no requests".to_owned());
-    }
-    let shares = pages.moments().zip(failed.iter().zip(all));
-    let known = shares.filter(|(_, (_, all))| **all > 0.0);
-    Ok(Data {
-        series: known
-            .map(|(at, (failed, all))| (at, failed / all))
-            .collect(),
-        ..Data::share((errors / count).clamp(0.0, 1.0), count)
-    })
-}
-
-fn of_process(pages: &Pages, metric: Metric, stat: &str) -> Result<Data, String> {
-    let most = |points: Vec<(f64, f64)>| {
-        let values = points.iter().map(|&(_, value)| value);
-        over_time(values.max_by(f64::total_cmp), points)
-    };
-    let last = |points: Vec<(f64, f64)>| over_time(points.last().map(|point| point.1), points);
-    let resident = || pages.gauge("process_resident_memory_bytes");
-    let live = || pages.gauge("heap_live_bytes");
-    let per_request = |name: &str| {
-        let requests = pages.rate(&format!("{REQUESTS}_count"))?.value;
-        match requests > 0.0 {
-            true => Ok(Data::exact(pages.rate(name)?.value / requests)),
-            false => Err("there were no requests".to_owned()),
-        }
-    };
-    match (metric, stat) {
-        (Metric::ProcessCpu, _) => pages.rate("process_cpu_seconds_total"),
-        (Metric::ProcessRss, "slope") => super::run::slope(&resident()?),
-        (Metric::ProcessRss, "max") => most(resident()?),
-        (Metric::ProcessRss, _) => last(resident()?),
-        (Metric::Heap, "live") => last(live()?),
-        (Metric::Heap, "peak") => most(live()?),
-        (Metric::Heap, "bytes/op") => per_request("heap_allocated_bytes_total"),
-        (Metric::Heap, "allocs/op") => per_request("heap_allocations_total"),
-        _ => Err("a page of metrics does not tell this: give a run".to_owned()),
-    }
-}
-
-fn over_time(value: Option<f64>, series: Vec<(f64, f64)>) -> Result<Data, String> {
-    Ok(Data {
-        series,
-        ..Data::exact(value.ok_or("the page has no value")?)
-    })
 }

@@ -103,6 +103,12 @@ impl Sample {
         })
     }
 
+    /// Its route, with its method if it has one.
+    pub(super) fn route(&self) -> String {
+        let alone = || self.label(keys::ROUTE).unwrap_or("").to_owned();
+        self.method_and_route().unwrap_or_else(alone)
+    }
+
     /// A route as runs and profiles name it: `GET /orders`.
     fn method_and_route(&self) -> Option<String> {
         Some(format!(
