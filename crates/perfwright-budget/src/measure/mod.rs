@@ -4,6 +4,7 @@ mod artifacts;
 mod binary;
 mod command;
 mod criterion;
+mod explain;
 mod load;
 #[cfg(feature = "binary")]
 mod object_file;
@@ -225,18 +226,6 @@ impl Sources {
 
     pub(crate) fn named_profile(&self, name: &str) -> Option<&Profile> {
         self.profiles.get(name)
-    }
-
-    /// What makes up the value of a budget, the greatest first: of shares the functions it is spent in and the
-    /// routes, of files their sections and crates. Of other metrics nothing is known.
-    pub fn explain(&self, budget: &Budget) -> Vec<Part> {
-        match budget.metric {
-            Metric::ProfileShare => shares::explain(&self.profiles, &budget.select),
-            Metric::Binary | Metric::Size => {
-                binary::Binaries::default().parts(self.root.as_deref(), &budget.select)
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// Whether the clients of a load know better than anybody.

@@ -191,6 +191,7 @@ pub(super) fn explain(profiles: &BTreeMap<String, Profile>, select: &Select) -> 
     let classes: BTreeMap<Class<'_>, u32> = class.iter().cloned().map(|class| (class, 0)).collect();
     let states = States::new(profile, &Classifier::new(&classes));
     let mut spent: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut crates: BTreeMap<&str, f64> = BTreeMap::new();
     let mut routes: BTreeMap<&str, f64> = BTreeMap::new();
     let mut whole = 0.0;
     for sample in profile.samples() {
@@ -207,10 +208,14 @@ pub(super) fn explain(profiles: &BTreeMap<String, Profile>, select: &Select) -> 
             .and_then(|node| profile.frames(node.location).first())
             .map_or("[unknown]", |frame| profile.function_name(frame.function));
         *spent.entry(innermost).or_default() += value;
+        *crates
+            .entry(crate_of(innermost).unwrap_or("[not Rust]"))
+            .or_default() += value;
         let route = profile.label_str(sample.labels, keys::ROUTE);
         *routes.entry(route.unwrap_or("(no route)")).or_default() += value;
     }
     let mut parts = ranked("spent in", spent, whole);
+    parts.extend(ranked("in crate", crates, whole));
     if routes.keys().any(|&route| route != "(no route)") {
         parts.extend(ranked("on route", routes, whole));
     }

@@ -1,6 +1,10 @@
 //! `budget`: measurements held against budgets.
 
 pub(crate) mod args;
+mod check;
+mod commands;
+mod explain;
+mod live;
 mod sources;
 
 use std::fs;
@@ -8,14 +12,13 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
-use perfwright_analyze::short_name;
-use perfwright_budget::{Budgets, Date, Level, Part, Report, Row, Sources, Verdict, judge};
+use perfwright_budget::{Budgets, Date, Level, Report, Row, Sources, Verdict};
 
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
-use crate::units::percent;
 use crate::view::output;
-use args::{BudgetCommand, CheckArgs, ExplainArgs, Format, InitArgs, RulesArgs, SourceArgs};
+use args::{BudgetCommand, CheckArgs, Format, InitArgs, RulesArgs};
+use check::{Checked, Purpose};
 
 /// A budget file that cannot be used.
 const BAD_FILE: u8 = 2;
@@ -26,7 +29,7 @@ const MAX_FILE: u64 = 64 << 20;
 pub(crate) fn run(command: &BudgetCommand, terminal: &mut Terminal) -> Result<u8> {
     match command {
         BudgetCommand::Check(args) => check(args, today(), terminal),
-        BudgetCommand::Explain(args) => explain(args, today(), terminal),
+        BudgetCommand::Explain(args) => explain::run(args, today(), terminal),
         BudgetCommand::Rules(args) => rules(args, today(), terminal),
         BudgetCommand::Init(args) => init(args, terminal),
     }
@@ -38,7 +41,11 @@ fn today() -> Date {
 }
 
 fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
-    let Some(checked) = Checked::new(&args.sources, today, terminal)? else {
+    let purpose = match args.measure {
+        true => Purpose::Measure,
+        false => Purpose::Judge,
+    };
+    let Some(checked) = Checked::new(&args.sources, purpose, today, terminal)? else {
         return Ok(BAD_FILE);
     };
     let report = checked.report;
@@ -55,75 +62,6 @@ fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
         write(&report, folder, terminal)?;
     }
     Ok(report.exit_code())
-}
-
-/// A file's budgets, what they were held against, and the verdicts.
-struct Checked {
-    budgets: Budgets,
-    sources: Sources,
-    report: Report,
-}
-
-impl Checked {
-    /// `None` if the file is wrong, which has been said then.
-    fn new(args: &SourceArgs, today: Date, terminal: &mut Terminal) -> Result<Option<Checked>> {
-        let Some(budgets) = read(&args.file, terminal)? else {
-            return Ok(None);
-        };
-        let sources = sources::current(args, &budgets, terminal)?;
-        let measurements = sources.measure(&budgets);
-        let baseline = args
-            .baseline
-            .as_ref()
-            .map(|path| sources::baseline(path, &budgets, terminal))
-            .transpose()?;
-        let report = judge(&budgets, measurements, baseline.as_ref(), today);
-        Ok(Some(Checked {
-            budgets,
-            sources,
-            report,
-        }))
-    }
-}
-
-fn explain(args: &ExplainArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
-    let Some(checked) = Checked::new(&args.sources, today, terminal)? else {
-        return Ok(BAD_FILE);
-    };
-    for id in &args.ids {
-        if !checked.budgets.iter().any(|budget| budget.id == *id) {
-            bail!("find the budget {id}: the file has none of this id");
-        }
-    }
-    let mut any = false;
-    for budget in checked.budgets.iter() {
-        let of_budget = |row: &&Row| row.budget == budget.id;
-        let rows = checked.report.rows.iter().filter(of_budget);
-        let over = |row: &Row| !matches!(row.verdict, Verdict::Held | Verdict::Missing);
-        let is_wanted = match args.ids.is_empty() {
-            true => rows.clone().any(over),
-            false => args.ids.contains(&budget.id),
-        };
-        if !is_wanted {
-            continue;
-        }
-        any = true;
-        let paint = terminal.paint();
-        for row in rows {
-            let name = paint.heading(row.name().replace(char::is_control, " "));
-            let sentence = row.sentence().replace(char::is_control, " ");
-            terminal.line(format_args!("{name}: {} ({sentence})", row.verdict.name()));
-        }
-        let parts = checked.sources.explain(budget);
-        if parts.is_empty() {
-            terminal.line(paint.dim("  nothing more is known of this"));
-        }
-        terminal.print(parts_table(&parts, args.lines).render(terminal.width(), paint));
-    }
-    if !any {
-        terminal.line("Nothing is beyond its limit.");
-    }
-    Ok(checked.report.exit_code())
 }
 
 fn init(args: &InitArgs, terminal: &mut Terminal) -> Result<u8> {
@@ -151,33 +89,6 @@ fn rules(args: &RulesArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
         terminal.note(format_args!("left out: {left_out}"));
     }
     Ok(0)
-}
-
-/// The first parts of each kind.
-fn parts_table(parts: &[Part], lines: usize) -> Table {
-    let mut table = Table::new([
-        (Column::Number, "%"),
-        (Column::Number, "size"),
-        (Column::Number, "change"),
-        (Column::Word, ""),
-        (Column::Name, "part"),
-    ]);
-    for kind in parts.chunk_by(|a, b| a.what == b.what) {
-        let shown = match lines {
-            0 => kind.len(),
-            lines => kind.len().min(lines),
-        };
-        for part in &kind[..shown] {
-            table.row([
-                percent(part.share).into(),
-                part.size().unwrap_or_default().into(),
-                part.change().unwrap_or_default().into(),
-                part.what.as_str().into(),
-                short_name(&part.name).into(),
-            ]);
-        }
-    }
-    table
 }
 
 /// The budgets of a file; `None` if it is wrong, which has been said then.

@@ -1,6 +1,6 @@
 //! Where a check's numbers are read from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +12,7 @@ use perfwright_budget::{Budgets, Measurements, PackageQuery, Sources};
 use perfwright_model::Profile;
 
 use super::args::SourceArgs;
+use super::live;
 use crate::terminal::Terminal;
 use crate::view::input;
 
@@ -22,6 +23,7 @@ const MAX_TEXT: u64 = 256 << 20;
 pub(super) fn current(
     args: &SourceArgs,
     budgets: &Budgets,
+    profiles: &[&str],
     terminal: &mut Terminal,
 ) -> Result<Sources> {
     let root = root(args);
@@ -34,15 +36,21 @@ pub(super) fn current(
         .clone()
         .or_else(|| latest.is_dir().then_some(latest));
     if let Some(run) = run {
-        add_run(&mut sources, &run, &budgets.profiles(), terminal)?;
+        add_run(&mut sources, &run, profiles, terminal)?;
     }
     for (name, file) in &args.profile {
         sources.profile(name, read_profile(file, terminal)?);
     }
-    if let Some(file) = &args.metrics {
-        let text = read_text(file)?;
+    if let Some(file) = args.metrics.as_ref().filter(|name| !live::is_url(name)) {
+        let text = read_text(Path::new(file))?;
         sources
             .prometheus(&text)
+            .with_context(|| format!("read {file}"))?;
+    }
+    if let Some(file) = &args.load {
+        let text = read_text(file)?;
+        sources
+            .load_result(&text)
             .with_context(|| format!("read {}", file.display()))?;
     }
     if let Some(folder) = args.criterion.as_ref().filter(|folder| !folder.is_dir()) {
@@ -66,16 +74,33 @@ pub(super) fn current(
 }
 
 /// What was measured before.
+pub(super) struct Baseline {
+    pub(super) measurements: Measurements,
+    /// What it was measured from; not kept by a check's report.
+    pub(super) sources: Option<Sources>,
+}
+
+impl Baseline {
+    fn of(sources: Sources, budgets: &Budgets) -> Baseline {
+        Baseline {
+            measurements: sources.measure(budgets),
+            sources: Some(sources),
+        }
+    }
+}
+
+/// Reads what was measured before, with these profiles where it is a run.
 pub(super) fn baseline(
     path: &Path,
     budgets: &Budgets,
+    profiles: &[&str],
     terminal: &mut Terminal,
-) -> Result<Measurements> {
+) -> Result<Baseline> {
+    let mut sources = Sources::new();
     if path.is_dir() && path.join("report.json").is_file() {
-        let mut sources = Sources::new();
-        add_run(&mut sources, path, &budgets.profiles(), terminal)?;
+        add_run(&mut sources, path, profiles, terminal)?;
         add_environment(&mut sources, budgets);
-        return Ok(sources.measure(budgets));
+        return Ok(Baseline::of(sources, budgets));
     }
     let saved = match path.is_dir() {
         true => path.join("budget.json"),
@@ -86,16 +111,20 @@ pub(super) fn baseline(
         .is_some_and(|extension| extension == "json")
     {
         let text = read_text(&saved)?;
-        return Measurements::from_report(&text)
-            .with_context(|| format!("read {}", saved.display()));
+        let measurements = Measurements::from_report(&text)
+            .with_context(|| format!("read {}", saved.display()))?;
+        return Ok(Baseline {
+            measurements,
+            sources: None,
+        });
     }
-    let mut sources = Sources::new();
     sources.profile("cpu", read_profile(path, terminal)?);
     add_environment(&mut sources, budgets);
-    Ok(sources.measure(budgets))
+    Ok(Baseline::of(sources, budgets))
 }
 
-fn root(args: &SourceArgs) -> PathBuf {
+/// The folder that files are looked for in, and commands run in.
+pub(super) fn root(args: &SourceArgs) -> PathBuf {
     let of_file = || {
         let folder = args.file.parent().unwrap_or(Path::new(""));
         match folder.as_os_str().is_empty() {
@@ -185,16 +214,27 @@ fn count_dependencies(root: &Path, query: &PackageQuery) -> Result<u64> {
 
 fn add_environment(sources: &mut Sources, budgets: &Budgets) {
     for key in budgets.environment() {
-        let value = match key {
-            "arch" => Some(env::consts::ARCH.to_owned()),
-            "os" => Some(env::consts::OS.to_owned()),
-            "cpu" => cpu(),
-            "rustc" => rustc(),
-            _ => None,
-        };
-        if let Some(value) = value {
+        if let Some(value) = fact(key) {
             sources.environment(key, value);
         }
+    }
+}
+
+/// Everything that is known of where this runs.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let known = ["arch", "cpu", "os", "rustc"].into_iter();
+    known
+        .filter_map(|key| Some((key.to_owned(), fact(key)?)))
+        .collect()
+}
+
+fn fact(key: &str) -> Option<String> {
+    match key {
+        "arch" => Some(env::consts::ARCH.to_owned()),
+        "os" => Some(env::consts::OS.to_owned()),
+        "cpu" => cpu(),
+        "rustc" => rustc(),
+        _ => None,
     }
 }
 

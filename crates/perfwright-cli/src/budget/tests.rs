@@ -51,7 +51,7 @@ fn run_command(name: &str, folder: &TempDir, more: &[&str]) -> (Result<u8>, Capt
     let today = Date::parse("2026-11-21").unwrap();
     let code = match command {
         BudgetCommand::Check(args) => check(&args, today, &mut terminal),
-        BudgetCommand::Explain(args) => explain(&args, today, &mut terminal),
+        BudgetCommand::Explain(args) => explain::run(&args, today, &mut terminal),
         BudgetCommand::Rules(args) => rules(&args, today, &mut terminal),
         BudgetCommand::Init(args) => init(&args, &mut terminal),
     };
@@ -161,14 +161,6 @@ fn a_report_is_a_baseline_and_nothing_else_is_written() {
     let out = out.to_str().unwrap();
     let (code, text) = checked(&folder, &["--out", out]);
     assert_eq!(code, 3, "a regression without a baseline: {text}");
-    let names = |at: &Path| {
-        let entries = fs::read_dir(at).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    };
     assert_eq!(
         names(&folder.path().join("out")),
         ["budget.json", "budget.md", "budget.xml"]
@@ -230,9 +222,11 @@ fn a_breach_is_explained() {
     let expected = "profile.share a: breach (self < 20.0 %; measured 30.0 % (25.8 % to 34.5 %))
        %            part
   30.0 %  spent in  a::f
+  30.0 %  in crate  a
 ";
     assert_eq!(captured.out(), expected);
-    let (_, captured) = run_command("explain", &folder, &["process.cpu"]);
+    let size = ["size *.html"];
+    let (_, captured) = run_command("explain", &folder, &size);
     assert!(
         captured.out().contains("nothing more is known"),
         "{}",
@@ -280,4 +274,216 @@ fn a_proposed_file_holds_and_overwrites_nothing() {
     let (code, out) = checked(&folder, &[]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("profile.share a"), "{out}");
+}
+
+/// A budget file of a command.
+fn with_command(run: &str, more: &str, limits: &str) -> TempDir {
+    folder(&format!(
+        "version = 1\n[[command]]\nname = \"work\"\nrun = [\"sh\", \"-c\", \"{run}\"]\n{more}\n\
+         [[budget]]\nmetric = \"command\"\nselect = {{ command = \"work\" }}\nlimits = [{limits}]\n"
+    ))
+}
+
+fn names(at: &Path) -> Vec<String> {
+    let entries = fs::read_dir(at).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn commands_run_only_when_asked_and_are_remembered() {
+    let folder = with_command(
+        "echo ran >> ran.txt",
+        "repeat = 3",
+        "\"time < 24h\", \"peak < 1GiB\"",
+    );
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 3);
+    assert!(
+        out.contains("the command work was not run and measured"),
+        "{out}"
+    );
+    assert!(!folder.path().join("ran.txt").exists());
+    let (code, out) = checked(&folder, &["--measure"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("3 runs"), "{out}");
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("3 runs, measured ") && out.contains(" ago"),
+        "{out}"
+    );
+    let ran = fs::read_to_string(folder.path().join("ran.txt")).unwrap();
+    assert_eq!(ran.lines().count(), 3);
+    assert_eq!(
+        names(&folder.path().join("target/perfwright")),
+        ["commands", "commands.json", "latest"]
+    );
+    let file = folder.path().join("perfwright.toml");
+    let other = fs::read_to_string(&file)
+        .unwrap()
+        .replace("echo ran", "echo other");
+    fs::write(&file, other).unwrap();
+    let (code, out) = checked(&folder, &[]);
+    assert_eq!(code, 3);
+    assert!(
+        out.contains("the command is another than was measured"),
+        "{out}"
+    );
+}
+
+#[test]
+fn cold_runs_have_a_new_folder_and_cached_ones_the_same() {
+    // A cold run finds the folder empty, the cached one finds what the cold one left.
+    let run = "test -d $OUT; ls $OUT | wc -l >> seen.txt; touch $OUT/done";
+    let folder = with_command(
+        run,
+        "cold = \"OUT\"\nrepeat = 2",
+        "\"cold.time < 24h\", \"cached.cpu < 24h\"",
+    );
+    let (code, out) = checked(&folder, &["--measure"]);
+    assert_eq!(code, 0, "{out}");
+    let seen = fs::read_to_string(folder.path().join("seen.txt")).unwrap();
+    let seen: Vec<_> = seen.split_whitespace().collect();
+    assert_eq!(seen, ["0", "1", "0", "1"]);
+    assert_eq!(
+        names(&folder.path().join("target/perfwright")),
+        ["commands", "commands.json", "latest"]
+    );
+}
+
+#[test]
+fn a_command_that_fails_or_takes_too_long_is_missing_with_its_last_words() {
+    let folder = with_command("echo no such luck; exit 7", "repeat = 2", "\"time < 24h\"");
+    let (code, captured) = run_check(&folder, &["--measure"]);
+    assert_eq!(code.unwrap(), 3);
+    assert!(
+        captured.out().contains("it ended with exit status: 7"),
+        "{}",
+        captured.out()
+    );
+    assert!(
+        captured.err().contains("\n  no such luck"),
+        "{}",
+        captured.err()
+    );
+    let folder = with_command("sleep 600", "timeout = \"200ms\"", "\"time < 24h\"");
+    let (code, out) = checked(&folder, &["--measure"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("it took longer than"), "{out}");
+    let gone = folder.path().join("perfwright.toml");
+    fs::write(
+        &gone,
+        fs::read_to_string(&gone)
+            .unwrap()
+            .replace("\"sh\"", "\"no-such-program\""),
+    )
+    .unwrap();
+    let (code, out) = checked(&folder, &["--measure"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("start no-such-program"), "{out}");
+}
+
+#[test]
+fn a_breach_of_a_command_is_measured_again() {
+    // The first run keeps 60 MB in memory, later ones do not: an unlucky moment.
+    let run = "test -e warm || head -c 60000000 /dev/zero | tail -n 1 | wc -c; touch warm";
+    let folder = with_command(run, "repeat = 1", "\"peak < 30MB\"");
+    let file = folder.path().join("perfwright.toml");
+    let text = fs::read_to_string(&file).unwrap() + "on_breach = \"rerun:2\"\n";
+    fs::write(&file, text).unwrap();
+    let (code, captured) = run_check(&folder, &["--measure"]);
+    assert_eq!(code.unwrap(), 0, "{}", captured.out());
+    assert!(
+        captured
+            .out()
+            .contains("a breach at first, not in measurement 2"),
+        "{}",
+        captured.out()
+    );
+    assert!(
+        captured
+            .err()
+            .contains("command work: a breach is measured again"),
+        "{}",
+        captured.err()
+    );
+    let always = fs::read_to_string(&file).unwrap().replace("30MB", "1kB");
+    fs::write(&file, always).unwrap();
+    let (code, out) = checked(&folder, &["--measure"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("a breach in each of 3 measurements"), "{out}");
+}
+
+#[test]
+fn what_was_kept_of_commands_may_be_broken() {
+    let folder = with_command("true", "repeat = 1", "\"time < 24h\"");
+    let kept = folder.path().join("target/perfwright/commands.json");
+    for broken in ["", "[]", "{\"schema_version\": 9, \"commands\": {}}"] {
+        fs::write(&kept, broken).unwrap();
+        let (code, captured) = run_check(&folder, &[]);
+        assert_eq!(code.unwrap(), 3);
+        assert!(
+            captured.err().contains("--measure writes it anew"),
+            "{}",
+            captured.err()
+        );
+    }
+    assert_eq!(checked(&folder, &["--measure"]).0, 0);
+    assert_eq!(checked(&folder, &[]).0, 0);
+}
+
+/// A profile of `a::f` and `b::g` with so many samples, as a file.
+fn profile_file(folder: &TempDir, name: &str, counts: [i64; 2]) -> String {
+    let mut profile = Profile::new([SampleType::new("samples", "count")]);
+    for (name, count) in ["a::f", "b::g"].into_iter().zip(counts) {
+        let location = profile.frame_location(name);
+        let stack = profile.intern_stack_root_first([location]);
+        profile.record(stack, LabelSetId::EMPTY, &[count]);
+    }
+    let path = folder.path().join(name);
+    pprof::write_gzip(&profile, fs::File::create(&path).unwrap()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_grew_is_told_and_drawn() {
+    let folder = folder(&HELD.replace("40%", "20%"));
+    let before = profile_file(&folder, "before.pb.gz", [100, 900]);
+    let out = folder.path().join("pictures");
+    let more = ["--baseline", &before, "--out", out.to_str().unwrap()];
+    let (code, captured) = run_command("explain", &folder, &more);
+    assert_eq!(code.unwrap(), 3);
+    let told = captured.out();
+    assert!(
+        told.contains("  30.0 %  +20.0 pp  spent in  a::f"),
+        "{told}"
+    );
+    assert_eq!(names(&out), ["1-profile-share-a.svg"]);
+    let svg = fs::read_to_string(out.join("1-profile-share-a.svg")).unwrap();
+    assert!(svg.contains("<svg") && svg.contains("a::f"));
+    let (_, captured) = run_command("explain", &folder, &["--out", out.to_str().unwrap()]);
+    assert!(
+        captured
+            .err()
+            .contains("it takes a cpu profile now and in the baseline"),
+        "{}",
+        captured.err()
+    );
+}
+
+#[test]
+fn times_and_cpu_are_explained_by_the_profile() {
+    let folder =
+        folder("version = 1\n[[budget]]\nmetric = \"process.cpu\"\nlimits = [\"< 10%\"]\n");
+    let (code, captured) = run_command("explain", &folder, &[]);
+    assert_eq!(code.unwrap(), 3);
+    assert!(
+        captured.out().contains("  70.0 %  spent in  b::g\n"),
+        "{}",
+        captured.out()
+    );
 }

@@ -65,7 +65,7 @@ impl Process {
             // The terminal's Ctrl-C is for this command, which then ends the program in order.
             .process_group(0)
             .kill_on_drop(true);
-        die_with_parent(&mut command);
+        die_with_parent(command.as_std_mut());
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", exe.display()))?;
@@ -181,7 +181,8 @@ fn signal(to: libc::pid_t, signal: libc::c_int) {
 
 /// Has the kernel kill the program when this process dies, however it dies.
 #[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+pub(crate) fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
     let parent = std::process::id();
     let prepare = move || {
         // SAFETY: prctl and getppid are async-signal-safe, take no pointers here, and nothing is
@@ -201,7 +202,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_command: &mut Command) {}
+pub(crate) fn die_with_parent(_command: &mut std::process::Command) {}
 
 async fn keep_output(stream: impl AsyncRead + Unpin, output: Arc<Mutex<Output>>) {
     let mut stream = BufReader::new(stream);
