@@ -41,7 +41,7 @@ impl Sources {
 
 impl Budget {
     /// The profile that explains its value: `cpu` or `heap`, or the one that it is about.
-    pub fn profile(&self) -> Option<String> {
+    pub fn explained_by(&self) -> Option<String> {
         shown_by(self).map(|select| select.profile().to_owned())
     }
 }

@@ -310,6 +310,7 @@ fn a_share_is_explained_by_functions_and_routes() {
             "spent in <serde_json::ser::Serializer as serde::Serializer>::f 0.150",
             "spent in serde_json::from_str 0.050",
             "spent in serde_json::to_vec 0.050",
+            "in crate serde_json 0.250",
             "on route GET / 0.200",
             "on route POST / 0.050",
         ]
@@ -319,6 +320,8 @@ fn a_share_is_explained_by_functions_and_routes() {
         [
             "spent in db::load 0.800",
             "spent in serde_json::from_str 0.200",
+            "in crate db 0.800",
+            "in crate serde_json 0.200",
             "on route POST / 1.000"
         ]
     );

@@ -175,7 +175,7 @@ impl Check<'_> {
                 commands.iter().filter(is_of_again).copied().collect();
             self.run(&of_again, sources, &interrupts, terminal).await?;
             let is_live = |budget: &&Budget| budget.command().is_none();
-            if let Some(service) = service.filter(|_| again.iter().any(|budget| is_live(budget))) {
+            if let Some(service) = service.filter(|_| again.iter().any(is_live)) {
                 service
                     .watch(self.watch(), sources, &interrupts, terminal)
                     .await?;

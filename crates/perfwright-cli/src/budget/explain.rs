@@ -107,7 +107,7 @@ impl Checked {
         let before = before.and_then(|sources| sources.profile_of(budget));
         let (Some((before, _)), Some((now, value))) = (before, self.sources.profile_of(budget))
         else {
-            let which = budget.profile().map_or_else(
+            let which = budget.explained_by().map_or_else(
                 || "no profile shows what it is about".to_owned(),
                 |profile| format!("it takes a {profile} profile now and in the baseline"),
             );
