@@ -11,6 +11,8 @@ class Client {
   async start() {
     const source = $("core").textContent;
     this.post = await this.worker(source) ?? this.here();
+    // For those who want to know how it runs: tests, and reports of what goes wrong.
+    document.documentElement.dataset.core = this.isApart ? "worker" : "page";
     const bytes = await this.module();
     await this.call("start", bytes);
   }
@@ -38,7 +40,7 @@ class Client {
 
   // The core's script runs in the page too, where no policy can refuse it that lets the page run.
   here() {
-    const core = makeCore(message => this.receive(message));
+    const core = makeCore(message => this.receive(message), true);
     this.isApart = false;
     return message => core(message);
   }

@@ -8,6 +8,14 @@ const MAX_BYTES = 2 ** 30;
 // How much of a file is read at once.
 const PIECE = 2 ** 22;
 
+// A text in base64 as a Blob.
+async function decoded(text) {
+  if (Uint8Array.fromBase64) return new Blob([Uint8Array.fromBase64(text)]);
+  const binary = atob(text), bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return new Blob([bytes]);
+}
+
 function makeCore(post) {
   let viewer, painter, frame, searching = false, search = 0, dark = false, taken = 0;
   const pause = (() => {
@@ -73,8 +81,9 @@ function makeCore(post) {
     node: (pane, node) => JSON.parse(viewer.node(pane, node) ?? "null"),
     range: (pane, node) => { const range = viewer.range(pane, node); return range && Array.from(range); },
     row: (pane, node) => viewer.row(pane, node),
-    relatives: node => JSON.parse(viewer.relatives(node) ?? "null"),
-    neighbour: (node, direction) => viewer.neighbour(node, direction) ?? null,
+    relatives: (pane, node) => JSON.parse(viewer.relatives(pane, node) ?? "null"),
+    neighbour: (pane, node, direction) => viewer.neighbour(pane, node, direction) ?? null,
+    cursor(pane, node) { viewer.set_cursor(pane, node); draw(); },
     foundNode: step => viewer.found_node(step) ?? null,
     table: (from, count) => JSON.parse(viewer.table(from, count)),
     tablePosition: () => viewer.table_position() ?? null,
@@ -111,13 +120,6 @@ function makeCore(post) {
       await pause();
       if (mine !== search) return;
     }
-  }
-
-  async function decoded(text) {
-    if (Uint8Array.fromBase64) return new Blob([Uint8Array.fromBase64(text)]);
-    const binary = atob(text), bytes = new Uint8Array(binary.length);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
-    return new Blob([bytes]);
   }
 
   // Gives the viewer the bytes of a file, unpacked on the way where it is gzipped.

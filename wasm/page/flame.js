@@ -272,14 +272,15 @@ const flame = {
   },
 
   // Makes a node visible: up or down, and if it is out of the zoom, sideways.
-  async reveal(node) {
-    const [row, range] = await Promise.all([app.client.call("row", 0, node), app.client.call("range", 0, node)]);
+  async reveal(node, pane = 0) {
+    const [row, range] = await Promise.all([app.client.call("row", pane, node), app.client.call("range", pane, node)]);
     if (row === null || !range) return;
-    const top = row * ROW_HEIGHT, bottom = top + ROW_HEIGHT;
-    if (top < this.scroll[0]) this.scroll[0] = Math.max(0, top - 2 * ROW_HEIGHT);
-    if (bottom > this.scroll[0] + this.height) this.scroll[0] = bottom - this.height + 2 * ROW_HEIGHT;
+    const height = this.panes.find(at => at.pane === pane)?.height ?? this.height;
+    const top = (row - (pane === 1)) * ROW_HEIGHT, bottom = top + ROW_HEIGHT;
+    if (top < this.scroll[pane]) this.scroll[pane] = Math.max(0, top - 2 * ROW_HEIGHT);
+    if (bottom > this.scroll[pane] + height) this.scroll[pane] = bottom - height + 2 * ROW_HEIGHT;
     const [start, end] = this.zoom, [from, to] = range, pixels = (to - from) / (end - start) * this.width;
-    if (to <= start || from >= end || pixels < 2) {
+    if (pane === 0 && (to <= start || from >= end || pixels < 2)) {
       const span = Math.min(1, Math.max((to - from) * 3, pixels < 2 ? 0 : end - start));
       const middle = (from + to) / 2, left = Math.min(Math.max(middle - span / 2, 0), 1 - span);
       this.glide([left, left + span]);
@@ -288,58 +289,87 @@ const flame = {
     }
   },
 
-  async key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const node = app.scene?.selectedNode ?? 0;
-    const flip = this.isUp();
-    const directions = {
-      ArrowUp: flip ? "callee" : "caller", ArrowDown: flip ? "caller" : "callee",
-      ArrowLeft: "previous", ArrowRight: "next",
-    };
-    const act = {
-      Enter: () => this.zoomTo(0, node),
-      " ": () => this.zoomTo(0, node),
-      Home: () => app.select({ node: 0, pane: 0, name: "all" }),
-      PageDown: () => { this.scroll[0] += this.height * 0.8; this.draw(); },
-      PageUp: () => { this.scroll[0] -= this.height * 0.8; this.draw(); },
-      ContextMenu: () => this.keyMenu(),
-      w: () => this.zoomBy(1 / 1.4), s: () => this.zoomBy(1.4),
-      a: () => this.pan(-this.width / 6), d: () => this.pan(this.width / 6),
-    }[event.key];
-    if (act) {
-      event.preventDefault();
-      event.stopPropagation();
-      return act();
-    }
-    if (!directions[event.key] || app.view() === "sandwich" || app.view() === "time") return;
-    event.preventDefault();
-    // One after the other, however fast they come.
-    this.steps = (this.steps ?? Promise.resolve()).then(() => this.step(directions[event.key]));
+  // Which node has the keys: the selected one, but in the order of time and around a function one of its own.
+  at() {
+    if (!["time", "sandwich"].includes(app.view())) return { pane: 0, node: app.scene?.selectedNode ?? 0 };
+    const key = [app.view(), app.view() === "sandwich" && app.scene.selected?.name, app.scene.nodes].join();
+    if (this.cursor?.key !== key) this.cursor = { key, pane: app.view() === "sandwich" ? 2 : 0, node: 0 };
+    return this.cursor;
   },
 
-  async step(direction) {
-    const next = await app.client.call("neighbour", app.scene.selectedNode ?? 0, direction);
-    if (next === null) return;
-    const found = await app.client.call("node", 0, next);
-    await app.select({ ...found, pane: 0 });
-    this.reveal(next);
+  async key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = {
+      Enter: () => this.zoomTo(this.at().pane, this.at().node),
+      " ": () => this.zoomTo(this.at().pane, this.at().node),
+      Home: () => this.goTo({ pane: this.at().pane, node: 0 }),
+      PageDown: () => { this.scroll[this.at().pane] += this.height * 0.8; this.draw(); },
+      PageUp: () => { this.scroll[this.at().pane] -= this.height * 0.8; this.draw(); },
+      ContextMenu: () => this.keyMenu(),
+      F10: event.shiftKey && (() => this.keyMenu()),
+      w: () => this.zoomBy(1 / 1.4), s: () => this.zoomBy(1.4),
+      a: () => this.pan(-this.width / 6), d: () => this.pan(this.width / 6),
+      // One after the other, however fast they come.
+      ...Object.fromEntries(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"].map(key => [key, () => {
+        this.steps = (this.steps ?? Promise.resolve()).then(() => this.step(key));
+      }])),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    return act();
+  },
+
+  async step(key) {
+    let { pane, node } = this.at();
+    const isUp = pane === 1 || (pane === 0 && this.isUp());
+    const outwards = key === (isUp ? "ArrowUp" : "ArrowDown");
+    const direction = { ArrowLeft: "previous", ArrowRight: "next" }[key] ?? (outwards ? "callee" : "caller");
+    let next = await app.client.call("neighbour", pane, node, direction);
+    // From the function to its other side.
+    if (next === null && direction === "caller" && pane > 0) next = await app.client.call("neighbour", pane = 3 - pane, 0, "callee");
+    if (next !== null) await this.goTo({ pane, node: next });
+  },
+
+  // Gives the keys to a node: selects it where that does not turn the view around.
+  async goTo({ pane, node }) {
+    const found = { ...await app.client.call("node", pane, node), pane };
+    if (app.view() === "time" || pane > 0) {
+      Object.assign(this.at(), { pane, node });
+      await app.client.call("cursor", pane, node);
+      say(`${found.name}, ${found.total.percent}`);
+    }
+    if (pane === 0) await app.select(found);
+    await this.reveal(node, pane);
+    await this.mirror();
+    if (pane > 0) this.tipAt(found);
+  },
+
+  // What the tip says of the node that has the keys, below it.
+  async tipAt(node) {
+    const range = await app.client.call("range", node.pane, node.node), at = this.panes.find(at => at.pane === node.pane);
+    if (!range || !at) return;
+    const box = $("tree").getBoundingClientRect(), rows = (node.row + (at.up ? 0 : 1)) * ROW_HEIGHT - at.scroll;
+    showTip(node, { clientX: box.left + range[0] * this.width, clientY: box.top + at.top + (at.up ? at.height - rows : rows) - 12 });
   },
 
   async keyMenu() {
-    const node = await app.client.call("node", 0, app.scene?.selectedNode ?? 0);
-    const box = $("tree").getBoundingClientRect();
-    openMenu({ ...node, pane: 0 }, box.left + 40, box.top + 40);
+    const { pane, node } = this.at(), box = $("tree").getBoundingClientRect();
+    openMenu({ ...await app.client.call("node", pane, node), pane }, box.left + 40, box.top + 40);
   },
 
   // The selection as a tree for screen readers: its callers, itself, its callees.
   async mirror() {
-    if (!this.isShown() || document.activeElement !== $("tree")) return;
-    const around = await app.client.call("relatives", app.scene?.selectedNode ?? 0);
+    if (!this.isShown()) return;
+    const { pane, node } = this.at();
+    const around = await app.client.call("relatives", pane, node);
     if (!around) return;
+    // The root of a sandwich is its function.
+    const root = pane > 0 && app.scene.selected?.name;
     const item = ({ node, name, percent, of, position, callees }, level, selected) => make("div", {
       role: "treeitem", id: "item-" + node, "aria-level": level, "aria-setsize": of, "aria-posinset": position,
       "aria-selected": String(selected), "aria-expanded": callees ? String(selected || level <= around.path.length) : undefined,
-    }, `${name}, ${percent}`);
+    }, `${node === 0 && root || name}, ${percent}`);
     const items = around.path.map((one, at) => item(one, at + 1, at === around.path.length - 1));
     items.push(...around.callees.map(one => item(one, around.path.length + 1, false)));
     $("tree").replaceChildren(...items);

@@ -115,6 +115,9 @@ const app = {
   // Opens files, or texts in base64: [{ name, source }] or [File].
   async open(files) {
     let opened = false;
+    const texts = files.filter(file => file.text && IS_SOURCE.test(file.name));
+    if (texts.length) await addSources(texts);
+    files = files.filter(file => !texts.includes(file));
     for (const file of files) {
       const name = file.name, source = file.source ?? file;
       try {
@@ -287,6 +290,7 @@ async function main() {
     return { name: element.dataset.profile, source: element.textContent };
   });
   save.source = "<!doctype html>\n" + document.documentElement.outerHTML;
+  for (const element of document.querySelectorAll("script[data-source]")) sources.set(element.dataset.source, element);
   app.params = new URLSearchParams(location.hash.slice(1) || document.documentElement.dataset.state || "");
   const url = app.params.get("url");
   app.client.handlers = {

@@ -28,8 +28,9 @@ function change(value) {
 
 // localStorage may be refused, on file:// by some browsers.
 const remembered = {
-  get(key) { try { return localStorage.getItem("perfwright." + key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem("perfwright." + key, value); } catch { /* then it is forgotten */ } },
+  now: {},
+  get(key) { try { return this.now[key] ?? localStorage.getItem("perfwright." + key); } catch { return null; } },
+  set(key, value) { this.now[key] = value; try { localStorage.setItem("perfwright." + key, value); } catch { /* then until the page is left */ } },
 };
 
 function say(text) { $("status").textContent = text; }

@@ -219,13 +219,12 @@ const theme = {
     const order = ["system", "light", "dark"], now = remembered.get("theme") ?? "system";
     const next = order[(order.indexOf(now) + 1) % 3];
     remembered.set("theme", next);
-    this.chosen = next;
     this.apply();
     say("Theme: " + next);
   },
 
   apply() {
-    const chosen = this.chosen ?? remembered.get("theme") ?? "system";
+    const chosen = remembered.get("theme") ?? "system";
     const dark = chosen === "dark" || (chosen === "system" && this.system.matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     $("theme").textContent = { system: "Theme: auto", light: "Theme: light", dark: "Theme: dark" }[chosen];

@@ -135,18 +135,23 @@ impl Viewer {
     }
 
     /// See [`Session::relatives`].
-    pub fn relatives(&self, node: u32) -> Option<String> {
-        self.session.relatives(node)
+    pub fn relatives(&mut self, pane: u32, node: u32) -> Option<String> {
+        self.session.relatives(pane_of(pane), node)
     }
 
     /// See [`Session::neighbour`].
-    pub fn neighbour(&self, node: u32, direction: &str) -> Option<u32> {
-        self.session.neighbour(node, direction)
+    pub fn neighbour(&mut self, pane: u32, node: u32, direction: &str) -> Option<u32> {
+        self.session.neighbour(pane_of(pane), node, direction)
     }
 
     /// Goes on with the search; true when it is done.
     pub fn search(&mut self, budget: usize) -> bool {
         self.session.search(budget).done
+    }
+
+    /// See [`Session::set_cursor`].
+    pub fn set_cursor(&mut self, pane: u32, node: u32) {
+        self.session.set_cursor(pane_of(pane), node);
     }
 
     /// See [`Session::search_summary`].

@@ -24,7 +24,7 @@ pub struct Embedded<'a> {
     /// What the viewer calls it: of a profile a file name, of a source file its path as the profile has it.
     pub name: &'a str,
     /// A profile in any format that the viewer reads (gzipped pprof is the smallest by far), or a source
-    /// file, gzipped or not.
+    /// file, gzipped.
     pub bytes: &'a [u8],
 }
 

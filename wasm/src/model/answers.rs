@@ -166,9 +166,8 @@ impl Session {
     }
 
     /// A node with its callers, its neighbours and its callees: what a screen reader walks through.
-    pub fn relatives(&self, node: u32) -> Option<String> {
-        let shown = self.shown.as_ref()?;
-        let tree = &shown.main.flame.tree;
+    pub fn relatives(&mut self, pane: Pane, node: u32) -> Option<String> {
+        let tree = &self.picture(pane)?.flame.tree;
         let id = NodeId::from_index(node as usize);
         if id.index() >= tree.nodes().len() {
             return None;
@@ -223,8 +222,8 @@ impl Session {
     }
 
     /// The node in a direction from another: `caller`, `callee` (the heaviest), `next`, `previous`.
-    pub fn neighbour(&self, node: u32, direction: &str) -> Option<u32> {
-        let tree = &self.shown.as_ref()?.main.flame.tree;
+    pub fn neighbour(&mut self, pane: Pane, node: u32, direction: &str) -> Option<u32> {
+        let tree = &self.picture(pane)?.flame.tree;
         let id = NodeId::from_index(node as usize);
         if id.index() >= tree.nodes().len() {
             return None;

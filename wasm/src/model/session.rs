@@ -45,6 +45,8 @@ pub struct Session {
     /// Why nothing is shown.
     pub(super) problem: String,
     dark: bool,
+    /// Where the keys are in a pane whose nodes are not the main tree's.
+    cursor: Option<(Pane, u32)>,
 }
 
 /// A profile that was read.
@@ -171,6 +173,11 @@ impl Session {
     /// Says where a flame view was zoomed to meanwhile, so that the zoom can follow its path of calls.
     pub fn set_zoom(&mut self, zoom: Option<[f64; 2]>) {
         self.state.zoom = zoom;
+    }
+
+    /// Says which node has the keys where that is not the selected one: in order of time, and around a function.
+    pub fn set_cursor(&mut self, pane: Pane, node: u32) {
+        self.cursor = Some((pane, node));
     }
 
     /// Makes the trees for a state, and says in it where selection and zoom went.
@@ -411,10 +418,12 @@ impl Session {
     /// The same, where a character of a box's text is `char_width` pixels wide.
     pub fn boxes_with_text(&mut self, pane: Pane, window: &Window, char_width: f64) -> Boxes {
         let dark = self.dark;
-        let node = self
-            .state
-            .node
-            .filter(|_| pane == Pane::Main && self.state.view != View::Time);
+        let is_main = pane == Pane::Main && self.state.view != View::Time;
+        let cursor = self.cursor.filter(|(of, _)| *of == pane);
+        let node = match is_main {
+            true => self.state.node,
+            false => cursor.map(|(_, node)| node),
+        };
         if self.picture(pane).is_none() {
             return Boxes::default();
         }

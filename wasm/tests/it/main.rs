@@ -1,11 +1,13 @@
 //! The viewer as its users meet it: the model by what it answers, the page in a real browser.
 
+mod access;
 mod export;
 mod fixture;
 mod harness;
 mod model;
 mod page;
 mod second;
+mod source;
 
 #[path = "../../../xtask/browser.rs"]
 mod browser;
