@@ -1,6 +1,7 @@
 //! The viewer as its users meet it: the model by what it answers, the page in a real browser.
 
 mod access;
+mod diff;
 mod export;
 mod fixture;
 mod harness;
