@@ -3,7 +3,8 @@
 //! It tells what each function cost and what its calls of each other function cost, not the stacks. [`read`] makes
 //! stacks as gprof does: a function's cost is shared out to its callers as the cost of their calls of it. That is an
 //! estimate, said by a warning; each function's own cost is exact. Calls below a hundredth of a per cent of the
-//! whole are not followed, and a recursion is followed once; the cost of what is left stands below `[unknown]`.
+//! whole are not followed, and a recursion is followed once; costs are rounded to whole ones on the way, in the order of
+//! the file. What is left stands below `[unknown]`.
 //!
 //! Each event is a sample type, in `count`, or in the unit that its name ends in (`Time_(10ns)`: `10ns`). Costs of
 //! several lines of a function are added up; jumps are left out.
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use perfwright_model::{FunctionId, LabelSetId, LocationId, SampleType, StackId};
 
 use crate::build::{Builder, UNKNOWN};
+use crate::order::sorted;
 use crate::warning::Warnings;
 use crate::{Error, ErrorKind, Format, Input, Limits, Place, Read, WarningKind};
 
@@ -46,6 +48,8 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     )?;
     let width = types.len();
     builder.profile = perfwright_model::Profile::new(types);
+    // The last would be the rarest kind of cache miss.
+    builder.profile.meta.default_sample_type = Some(0);
     let mut parser = Parser::new(builder, width);
     for (number, line) in lines(bytes) {
         parser.line(&line, Place::Line(number))?;
@@ -469,10 +473,11 @@ impl Graph {
                 costs: Vec::new(),
                 leave: true,
             });
-            let mut calls: Vec<_> = node.calls.iter().collect();
-            // A map has no order, and the same file is to give the same profile.
-            calls.sort_by_key(|(called, _)| **called);
-            for (&called, costs) in calls {
+            // A map has no order, and the same file is to give the same profile: in the order of the file, for what is
+            // pushed last is followed first.
+            let calls: Vec<_> = node.calls.iter().collect();
+            for at in sorted(calls.len(), &|a, b| calls[b].0.cmp(calls[a].0)) {
+                let (&called, costs) = calls[at as usize];
                 let costs: Vec<_> = costs
                     .iter()
                     .zip(&shares)

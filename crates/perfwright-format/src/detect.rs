@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Error, ErrorKind, Place, folded, gunzip, perf, wire::Fields};
+use crate::{Error, ErrorKind, Place, folded, gunzip, perf, utf16, wire::Fields};
 
 /// The formats that are read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,7 +78,7 @@ pub fn detect(bytes: &[u8]) -> Option<Format> {
     if crate::unzstd::is_zstd(bytes) {
         return identify(&crate::unzstd::unzstd_start(bytes, PREFIX)).ok();
     }
-    identify(bytes).ok()
+    identify(&utf16::to_utf8(bytes[..bytes.len().min(PREFIX)].into())).ok()
 }
 
 /// How many bytes tell the format.
@@ -113,6 +113,13 @@ fn identify_text(prefix: &[u8]) -> Result<Format, Error> {
     if let Some(found) = json_kind(text) {
         return found.map_err(unsupported);
     }
+    if text
+        .lines()
+        .next()
+        .is_some_and(|line| line.contains(GHC_HEADER))
+    {
+        return Err(unsupported(GHC));
+    }
     if text.starts_with(PERF_HEADER) {
         return Ok(Format::PerfScript);
     }
@@ -143,6 +150,10 @@ fn starts_with_one_of(text: &str, starts: &[(&str, &'static str)]) -> Option<&'s
 
 /// How `perf script --header` begins.
 const PERF_HEADER: &str = "# ========\n# captured on";
+
+/// How the first line of a report by GHC's runtime ends.
+const GHC_HEADER: &str = "Time and Allocation Profiling Report";
+const GHC: &str = "a report of GHC's profiler (collapse it: `inferno-collapse-ghcprof FILE`)";
 
 const GPERFTOOLS_CPU: &str =
     "a CPU profile in gperftools' binary format (convert it: `pprof -proto BINARY FILE`)";
@@ -188,14 +199,6 @@ const MAGIC: &[(&[u8], &str)] = &[
     (b"FLR\0", "a Java Flight Recorder file"),
     (b"JAVA PROFILE", "a Java heap dump"),
     (b"SQLite format 3\0", "an SQLite database"),
-    (
-        b"\xff\xfe",
-        "UTF-16 text (convert it: `iconv -f UTF-16 -t UTF-8 FILE`)",
-    ),
-    (
-        b"\xfe\xff",
-        "UTF-16 text (convert it: `iconv -f UTF-16 -t UTF-8 FILE`)",
-    ),
     (b"!<arch>\n", "a static library"),
     (b"\0asm", "a WebAssembly module"),
 ];
@@ -221,6 +224,14 @@ const CERTAIN_STARTS: &[(&str, &str)] = &[
     ("--- threadz ", GPERFTOOLS_THREADS),
     ("--- profile", GPERFTOOLS_CPU),
     ("--- symbol", "a symbol table of gperftools"),
+    (
+        "PeriodType: ",
+        "a pprof profile as text (give the profile itself)",
+    ),
+    (
+        "{\"snapshot\":{",
+        "a V8 heap snapshot (record \"allocation sampling\": a .heapprofile)",
+    ),
     ("goroutine profile: total ", GO_TEXT),
     ("threadcreate profile: total ", GO_TEXT),
     ("<svg ", SVG),
@@ -340,6 +351,10 @@ const HEADS: &[(&str, Result<Format, &str>)] = &[
     ("\"preprocessedProfileVersion\"", Ok(Format::Firefox)),
     ("\"gcpoison\"", Ok(Format::Firefox)),
     ("\"resourceProfiles\"", Err("an OTLP profile as JSON")),
+    (
+        "\"profileJSON\"",
+        Err("a profile of Firefox before 2015 (open it at profiler.firefox.com and save it again)"),
+    ),
 ];
 
 /// Keys further inside, the surer ones first.
@@ -407,6 +422,16 @@ mod tests {
             (b"<?xml version=\"1.0\"?><svg/>", "flamegraph"),
             (b"goroutine 1 [running]:\nmain.main()\n", "a Go stack dump"),
             (b"just some prose\nand more\n", "do not end in a count"),
+            (
+                b"\tMon Jan 2 10:00 2023 Time and Allocation Profiling Report  (Final)\n",
+                "GHC's profiler",
+            ),
+            (
+                b"PeriodType: cpu nanoseconds\nPeriod: 1\n",
+                "pprof profile as text",
+            ),
+            (b"{\"snapshot\":{\"meta\":{}}}", "a V8 heap snapshot"),
+            (b"{\"profileJSON\":[]}", "Firefox before 2015"),
             (b" \n\n", "blank space"),
             (b"", "empty"),
             (b"\x07\x07\x07\x07\x07\x07", "no known format"),

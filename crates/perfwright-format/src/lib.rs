@@ -1,7 +1,7 @@
 //! Bytes to profiles and back, in the formats of many profilers.
 //!
 //! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked, with the feature `zstd` that
-//! too) and returns the [`Profile`] with [`Warning`]s about what could not be kept. Each format has a module, to be
+//! too; text may be UTF-16) and returns the [`Profile`] with [`Warning`]s about what could not be kept. Each format has a module, to be
 //! called directly when the format is known, and to write.
 //!
 //! | module | what writes it | read | written |
@@ -44,11 +44,13 @@ pub mod folded;
 mod gunzip;
 mod json;
 mod limits;
+mod order;
 pub mod perf;
 pub mod pprof;
 pub mod speedscope;
 #[cfg(feature = "zstd")]
 mod unzstd;
+mod utf16;
 pub mod v8;
 mod warning;
 mod wire;
@@ -98,7 +100,7 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     read.map_err(|error| input.place(error))
 }
 
-/// The input without its compression.
+/// The input without its compression, and text as UTF-8.
 struct Input<'a> {
     bytes: Cow<'a, [u8]>,
 }
@@ -113,6 +115,8 @@ impl<'a> Input<'a> {
             limits.check_len(bytes.len())?;
             Cow::Borrowed(bytes)
         };
+        let bytes = utf16::to_utf8(bytes);
+        limits.check_len(bytes.len())?;
         Ok(Self { bytes })
     }
 

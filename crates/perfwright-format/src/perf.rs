@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A sample's count is of sample type `samples`; what perf calls its period is of a sample type with the event's name,
-//! in nanoseconds for clocks. The command's name becomes the label `thread`; thread, process and time are kept where
-//! they are printed, and so are source lines (`-F +srcline`) and inlined functions, as frames of one location.
+//! in nanoseconds for clocks; shown first is that of a clock if there is one, or else of the first event. The command's
+//! name becomes the label `thread`; thread, process and time are kept where they are printed, and so are source lines
+//! (`-F +srcline`) and inlined functions, as frames of one location.
 //! Where perf knew no symbol, the file's name stands for it, in brackets. Addresses are dropped: without the mappings
 //! of the process, which are not printed, they lead nowhere. Lines of no known form are skipped, with a warning.
 
@@ -54,6 +55,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
         reader.line(text, Place::Line(number))?;
     }
     reader.close()?;
+    reader.builder.profile.meta.default_sample_type = Some(default_type(&reader.events));
     if reader.builder.profile.sample_count() == 0 {
         let message = "no line is a sample: nothing was recorded, or a filter left nothing";
         return Err(Error::new(ErrorKind::Empty, SUBJECT, Place::Whole, message));
@@ -69,13 +71,20 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
 /// Among the first lines is one that begins a sample, with its time, or one of a stack.
 pub(crate) fn looks_like(text: &str) -> bool {
     text.lines().take(60).any(|line| {
-        let first_word = line.split_whitespace().next().unwrap_or("");
-        let is_frame = line.starts_with([' ', '\t'])
-            && line.trim_end().ends_with(')')
-            && first_word.len() >= 5
-            && first_word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_frame || header_of(line.trim_end()).is_some_and(|header| header.time_nanos.is_some())
+        let line = line.trim();
+        is_frame(line) || header_of(line).is_some_and(|header| header.time_nanos.is_some())
     })
+}
+
+/// An address and a file in brackets. `added (later)` is none.
+fn is_frame(line: &str) -> bool {
+    let first_word = line.split_whitespace().next().unwrap_or("");
+    let has_digit = first_word.bytes().any(|byte| byte.is_ascii_digit());
+    line.ends_with(')') && first_word.len() >= 5 && has_digit && is_hex(first_word)
+}
+
+fn is_hex(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The lines that are UTF-8 text, with their numbers; the others are empty.
@@ -115,10 +124,20 @@ fn events<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Vec<&'a str>, Error> {
 
 /// Clocks count nanoseconds.
 fn unit_of(event: &str) -> &'static str {
-    match event.starts_with("cpu-clock") || event.starts_with("task-clock") {
+    match is_clock(event) {
         true => "nanoseconds",
         false => "count",
     }
+}
+
+fn is_clock(event: &str) -> bool {
+    event.starts_with("cpu-clock") || event.starts_with("task-clock")
+}
+
+/// The sample type to show first. The order of events is that of their first samples, which is chance.
+fn default_type(events: &[&str]) -> usize {
+    let clock = events.iter().position(|event| is_clock(event));
+    clock.map_or(events.len().min(1), |clock| clock + 1)
 }
 
 /// The first line of a sample.
@@ -187,6 +206,14 @@ fn nanos_of(word: &str) -> Option<i64> {
         .checked_add(fraction)
 }
 
+/// What stands for a source line that is not known: `[kernel.kallsyms][ffffffff81000000]`, or `??:0`.
+fn is_no_source(text: &str) -> bool {
+    let address = text
+        .strip_suffix(']')
+        .and_then(|text| text.rsplit_once('['));
+    address.is_some_and(|(_, address)| is_hex(address)) || text.starts_with("??:")
+}
+
 /// Thread and process: `4243`, or `4242/4243`, the process first.
 fn ids_of(word: &str) -> Option<(Option<i64>, Option<i64>)> {
     match word.split_once('/') {
@@ -232,10 +259,10 @@ impl<'a> Reader<'a, '_> {
         if text.starts_with('#') {
             return Ok(());
         }
-        if text.starts_with([' ', '\t']) && self.open.is_some() {
+        if self.continues(text) {
             return self.frame(text.trim(), place);
         }
-        match header_of(text) {
+        match header_of(text.trim_start()) {
             Some(header) => {
                 self.close()?;
                 let frame = header.frame;
@@ -253,10 +280,23 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// The line is part of the stack of the sample that is open. Without stacks, a sample is one line, which begins
+    /// with blanks; some tools take the blanks from the lines of stacks.
+    fn continues(&self, text: &str) -> bool {
+        let is_indented = text.starts_with([' ', '\t']);
+        match &self.open {
+            None => false,
+            Some((header, _)) if header.frame.is_empty() => {
+                is_indented || is_frame(text) && header_of(text).is_none()
+            }
+            Some(_) => is_indented && header_of(text.trim_start()).is_none(),
+        }
+    }
+
     /// `55d0012ab shop::parse+0x1b (/opt/shop)`, or a source line of the frame before.
     fn frame(&mut self, text: &'a str, place: Place) -> Result<(), Error> {
         let (address, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-        if address.is_empty() || !address.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hex(address) {
             self.source(text, place);
             return Ok(());
         }
@@ -269,7 +309,7 @@ impl<'a> Reader<'a, '_> {
             None => (rest.trim(), ""),
         };
         let name = match symbol.rsplit_once("+0x") {
-            Some((name, offset)) if offset.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+            Some((name, offset)) if is_hex(offset) => name,
             _ => symbol,
         };
         let depth = self.stack.len() + self.inlined.len() + 1;
@@ -295,6 +335,9 @@ impl<'a> Reader<'a, '_> {
 
     /// The source line of the frame that was printed last.
     fn source(&mut self, text: &'a str, place: Place) {
+        if is_no_source(text) {
+            return;
+        }
         let is_line =
             |line: &str| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
         if !text.rsplit_once(':').is_some_and(|(_, line)| is_line(line)) {

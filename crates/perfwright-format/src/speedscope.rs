@@ -87,6 +87,7 @@ struct Header {
     name: String,
     unit: String,
     start: f64,
+    end: Option<f64>,
     ours: Ours,
 }
 
@@ -109,6 +110,7 @@ impl Header {
                 "name" => header.name = json.text_or_empty()?.into_owned(),
                 "unit" => header.unit = json.text_or_empty()?.into_owned(),
                 "startValue" => header.start = json.maybe_number()?.unwrap_or(0.0),
+                "endValue" => header.end = json.maybe_number()?,
                 "samples" => found[0] = Some(json.later()?),
                 "weights" => found[1] = Some(json.later()?),
                 "events" => found[2] = Some(json.later()?),
@@ -320,7 +322,7 @@ impl Reader<'_> {
             nanos,
         };
         match (header.evented, samples, events) {
-            (true, _, Some(events)) => self.events(&column, header.start, events),
+            (true, _, Some(events)) => self.events(&column, header.start, header.end, events),
             (false, Some(samples), _) => self.samples(&column, samples, weights),
             _ => Err(json.malformed(format!(
                 "the profile `{}` has neither samples nor events",
@@ -369,8 +371,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The time between two events is a sample of what is open.
-    fn events(&mut self, column: &Column, start: f64, mut events: Json<'_>) -> Result<(), Error> {
+    /// The time between two events is a sample of what is open. What is never closed ends with the profile.
+    fn events(
+        &mut self,
+        column: &Column,
+        start: f64,
+        end: Option<f64>,
+        mut events: Json<'_>,
+    ) -> Result<(), Error> {
         let mut open: Vec<(usize, StackId)> = Vec::new();
         let mut last = None;
         events.items(&mut |json, _| {
@@ -411,8 +419,10 @@ impl Reader<'_> {
             }
             Ok(())
         })?;
-        if !open.is_empty() {
+        if let (Some(&(_, stack)), Some(last)) = (open.last(), last) {
             self.warnings.add(WarningKind::Unbalanced, events.place());
+            let rest = end.map_or(0.0, |end| (end - last).max(0.0));
+            self.add(column, stack, last - start, rest, events.place())?;
         }
         Ok(())
     }

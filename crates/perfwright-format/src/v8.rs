@@ -1,7 +1,7 @@
 //! What V8 writes (Chrome's and Node's `.cpuprofile` and `.heapprofile`).
 //!
-//! A CPU profile has sample types `samples` and `time`: a sample lasts until the next one. A sampled heap profile has
-//! `inuse_space`. The node `(root)` is left out; functions keep their script and the line where they start.
+//! A CPU profile has sample types `samples` and `time`: a sample lasts until the next one in time. A sampled heap
+//! profile has `inuse_space`. The node `(root)` is left out; functions keep their script and the line where they start.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,7 @@ use perfwright_model::{FunctionId, LabelSetId, SampleType, StackId};
 
 use crate::build::{Builder, line};
 use crate::json::{Json, Kind};
+use crate::order::sorted;
 use crate::warning::Warnings;
 use crate::{Error, ErrorKind, Format, Input, Limits, Place, Read, WarningKind};
 
@@ -83,7 +84,7 @@ pub(crate) fn parse_heap(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
 
 /// A call tree.
 #[derive(Default)]
-struct Nodes {
+pub(crate) struct Nodes {
     rows: Vec<Node>,
     by_id: HashMap<i64, u32>,
     /// A row and the id of a child.
@@ -162,6 +163,27 @@ impl Nodes {
             place,
         });
         Ok(self.rows.len() as u32 - 1)
+    }
+
+    /// A node by its id, called by that of another.
+    pub(crate) fn add(
+        &mut self,
+        id: i64,
+        parent: Option<i64>,
+        function: FunctionId,
+        place: Place,
+        builder: &Builder<'_>,
+    ) -> Result<(), Error> {
+        let row = self.push(None, place, builder)?;
+        self.by_id.insert(id, row);
+        let node = &mut self.rows[row as usize];
+        (node.parent_id, node.function) = (parent, Some(function));
+        Ok(())
+    }
+
+    /// The row of an id.
+    pub(crate) fn row(&self, id: i64) -> Option<u32> {
+        self.by_id.get(&id).copied()
     }
 
     /// A node's field that is no child and no part of its function.
@@ -268,15 +290,15 @@ impl Nodes {
         }
     }
 
-    /// The row of an id.
+    /// The row of an id that is used.
     fn find(
         &self,
         id: i64,
         place: Place,
         lost: Option<&mut Warnings>,
     ) -> Result<Option<u32>, Error> {
-        match (self.by_id.get(&id), lost) {
-            (Some(&row), _) => Ok(Some(row)),
+        match (self.row(id), lost) {
+            (Some(row), _) => Ok(Some(row)),
             (None, Some(lost)) => {
                 lost.add(WarningKind::Lost, place);
                 Ok(None)
@@ -289,7 +311,7 @@ impl Nodes {
     }
 
     /// The stack of each row. Where warnings are given, references to rows that are not there are one each.
-    fn stacks(
+    pub(crate) fn stacks(
         &mut self,
         builder: &mut Builder<'_>,
         mut lost: Option<&mut Warnings>,
@@ -355,7 +377,7 @@ pub(crate) struct CpuProfile {
     deltas: Vec<f64>,
     /// Microseconds.
     pub(crate) start: Option<f64>,
-    end: Option<f64>,
+    pub(crate) end: Option<f64>,
     place: Option<Place>,
 }
 
@@ -448,26 +470,30 @@ impl CpuProfile {
         }
         let start = self.start.unwrap_or(0.0);
         let origin = origin.unwrap_or(start);
-        let mut now = start + self.deltas.first().copied().unwrap_or(0.0);
-        for (index, &id) in self.samples.iter().enumerate() {
-            let row = self.nodes.find(id, place, lost.as_deref_mut())?;
-            let length = match self.deltas.get(index + 1) {
-                Some(delta) => *delta,
-                None => self.end.map_or(0.0, |end| end - now),
-            };
-            let nanos = |micros: f64| (micros * 1e3).round() as i64;
-            let values = [1, nanos(length.max(0.0))];
-            if let Some(row) = row {
-                builder.sample_at(
-                    stacks[row as usize],
-                    labels,
-                    &values,
-                    nanos(now - origin),
-                    place,
-                )?;
+        let samples = self.in_time(start);
+        let nanos = |micros: f64| (micros * 1e3).round() as i64;
+        for (index, &(time, id)) in samples.iter().enumerate() {
+            let end = samples.get(index + 1).map(|&(time, _)| time).or(self.end);
+            let values = [1, nanos((end.unwrap_or(time) - time).max(0.0))];
+            if let Some(row) = self.nodes.find(id, place, lost.as_deref_mut())? {
+                let stack = stacks[row as usize];
+                builder.sample_at(stack, labels, &values, nanos(time - origin), place)?;
             }
-            now += length;
         }
         Ok(())
+    }
+
+    /// The samples with their times, in the order of these: V8 writes what it took in between a little later. Those
+    /// without a time have that of the last.
+    fn in_time(&self, start: f64) -> Vec<(f64, i64)> {
+        let mut now = start;
+        let mut deltas = self.deltas.iter();
+        let timed = self.samples.iter().map(|&id| {
+            now += deltas.next().copied().unwrap_or(0.0);
+            (now, id)
+        });
+        let samples: Vec<(f64, i64)> = timed.collect();
+        let order = sorted(samples.len(), &|a, b| samples[a].0.total_cmp(&samples[b].0));
+        order.iter().map(|&at| samples[at as usize]).collect()
     }
 }

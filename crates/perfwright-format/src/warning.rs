@@ -34,7 +34,7 @@ pub enum WarningKind {
     TwoCounts,
     /// A begin has no end, or an end no begin.
     Unbalanced,
-    /// A part of the file holds no samples (markers, counters, allocations) and was left out.
+    /// A part of the file holds no samples (markers, counters, allocations, events beside samples) and was left out.
     LeftOut,
     /// A line has no form that the format knows, and was skipped.
     UnknownLine,
@@ -57,7 +57,7 @@ impl fmt::Display for Warning {
             WarningKind::TwoCounts => "two counts on every line, taken as baseline and candidate",
             WarningKind::Unbalanced => "begin without an end, or end without a begin",
             WarningKind::LeftOut => {
-                "markers, counters or allocations, which are no samples, left out"
+                "markers, counters, events or allocations, which are no samples, left out"
             }
             WarningKind::UnknownLine => "line of no known form, skipped",
             WarningKind::Lost => "sample or caller that the file lost, left out",

@@ -10,6 +10,7 @@ use perfwright_model::{
 
 use crate::build::{Builder, Thread, line};
 use crate::json::{Json, Kind};
+use crate::order::sorted;
 use crate::warning::Warnings;
 use crate::{Error, ErrorKind, Format, Limits, Place, Read, WarningKind};
 
@@ -32,7 +33,8 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     for process in processes {
         reader.process(process)?;
     }
-    let profile = reader.builder.profile;
+    let mut profile = reader.builder.profile;
+    profile.meta.default_sample_type = reader.kinds.default();
     Ok(Read {
         profile,
         format: Format::Firefox,
@@ -80,7 +82,7 @@ fn processes(whole: Json<'_>) -> Result<Vec<Process<'_>>, Error> {
                 "libs" => process.libs = Some(json.later()?),
                 "shared" => process.shared = Some(json.later()?),
                 "threads" => process.threads = Some(json.later()?),
-                "counters" => process.has_more = true,
+                "counters" => process.has_more = has_items(json.later()?)?,
                 "processes" => json.items(&mut |json, _| {
                     if open.len() < MAX_PROCESSES {
                         open.push(json.later()?);
@@ -202,6 +204,13 @@ impl Kinds {
 
     fn len(&self) -> usize {
         self.0.iter().flatten().count()
+    }
+
+    /// Weights of bytes or times are what the file is about; where they are counts, the CPU time says more.
+    fn default(&self) -> Option<usize> {
+        [TIME, SPACE, CPU, SAMPLES]
+            .iter()
+            .find_map(|&kind| self.0[kind])
     }
 }
 
@@ -505,6 +514,14 @@ fn id(json: &mut Json<'_>) -> Result<Option<i64>, Error> {
     }
 }
 
+fn has_items(mut json: Json<'_>) -> Result<bool, Error> {
+    if json.kind()? != Kind::Array {
+        return Ok(false);
+    }
+    json.enter_array()?;
+    json.next_item(true)
+}
+
 /// A table of either layout has an entry.
 fn has_rows(mut json: Json<'_>) -> Result<bool, Error> {
     let mut found = false;
@@ -513,9 +530,7 @@ fn has_rows(mut json: Json<'_>) -> Result<bool, Error> {
     }
     json.fields(&mut |json, key| {
         if matches!(key, "name" | "data") && json.kind()? == Kind::Array {
-            let mut first = json.clone();
-            first.enter_array()?;
-            found |= first.next_item(true)?;
+            found |= has_items(json.clone())?;
         }
         Ok(())
     })?;
@@ -731,7 +746,8 @@ fn processed_frames(
     [resources, symbols, files]: &[Table; 3],
     libs: &[Lib],
 ) -> Result<Vec<FrameRow>, Error> {
-    let mut known: Vec<(Option<FunctionId>, Option<usize>)> = Vec::with_capacity(functions.len());
+    let mut known: Vec<(Result<FunctionId, StringId>, Option<usize>)> =
+        Vec::with_capacity(functions.len());
     for row in 0..functions.len() {
         let name = functions
             .index(0, row, "string", strings.len())?
@@ -747,8 +763,8 @@ fn processed_frames(
             None => None,
         };
         let function = match is_address(builder.profile.string(name)) {
-            true => None,
-            false => Some(builder.function_of(name, file, start, functions.place)?),
+            true => Err(name),
+            false => Ok(builder.function_of(name, file, start, functions.place)?),
         };
         known.push((function, lib));
     }
@@ -761,20 +777,17 @@ fn processed_frames(
         lib = frames.index(5, row, "library", libs.len())?.or(lib);
         let address = frames.unsigned(1, row).and_then(NonZeroU64::new);
         let [line, column] = [2, 3].map(|column| line(frames.number(column, row)));
-        // Without a name the address must do.
-        let frame = match function {
-            Some(function) => Some(Frame {
-                function,
-                line,
-                column,
-            }),
-            None if address.is_some() => None,
-            None => Some(Frame {
-                function: builder.function("", "", None, frames.place)?,
-                line,
-                column,
-            }),
+        // Without a name the address must do; outside of all libraries it is told by the name alone.
+        let function = match function {
+            Err(_) if address.is_some() => None,
+            Err(name) => Some(builder.function_of(name, StringId::EMPTY, None, frames.place)?),
+            Ok(function) => Some(function),
         };
+        let frame = function.map(|function| Frame {
+            function,
+            line,
+            column,
+        });
         let inline_depth = frames.unsigned(4, row).unwrap_or(0);
         rows.push(FrameRow {
             frame,
@@ -795,11 +808,12 @@ fn gecko_frames(
     frames: &Table,
     libs: &[Lib],
 ) -> Result<Vec<FrameRow>, Error> {
-    let mut ranges: Vec<_> = libs
+    let ranges: Vec<_> = libs
         .iter()
         .filter_map(|lib| Some((lib.range?, lib.mapping)))
         .collect();
-    ranges.sort_by_key(|((start, _), _)| *start);
+    let by_start = sorted(ranges.len(), &|a, b| ranges[a].0.cmp(&ranges[b].0));
+    let ranges: Vec<_> = by_start.iter().map(|&at| ranges[at as usize]).collect();
     let mut meanings: Vec<Option<Meaning>> = vec![None; strings.len()];
     let mut rows = Vec::with_capacity(frames.len());
     for row in 0..frames.len() {
@@ -857,8 +871,15 @@ fn meaning_of(
     Ok(Ok((mapping, NonZeroU64::new(address))))
 }
 
-/// `name (file:line)` or `name (file:line:column)` of a script, `name (in library)`, or a name.
+/// `name (file:line)` or `name (file:line:column)` of a script, `name (in library)`, or a name. The number of a source
+/// may follow: `[12]`.
 fn script_place(text: &str) -> (&str, &str, Option<f64>) {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let source = text
+        .strip_suffix(']')
+        .and_then(|text| text.rsplit_once(")["))
+        .filter(|(_, number)| is_number(number));
+    let text = source.map_or(text, |(before, _)| &text[..=before.len()]);
     let inner = text
         .strip_suffix(')')
         .and_then(|text| text.rsplit_once(" ("));

@@ -11,6 +11,7 @@ mod samples;
 mod schema;
 mod speedscope;
 mod text;
+mod utf16;
 mod v8;
 mod valgrind;
 #[cfg(feature = "zstd")]

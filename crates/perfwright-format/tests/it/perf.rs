@@ -90,6 +90,64 @@ fn samples_without_time_period_or_stack_are_samples() {
     assert_eq!(read.profile.sample_count(), 2);
 }
 
+/// Without stacks, perf prints a line a sample and the command's name to the right.
+#[test]
+fn lines_of_samples_without_stacks_may_begin_with_blanks() {
+    let text = "            true 39654 19115.489713:          1 cycles:u:  ffffffff9b201293 [unknown] ([unknown])\n\
+                          my true 39654 19115.489719:          2 cycles:u:      7fa68b1f2d84 _dl_start+0x4 (/usr/lib/ld.so)\n";
+    let read = read(text.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!((read.format, read.warnings), (Format::PerfScript, vec![]));
+    assert_eq!(
+        by_thread(&read.profile, 1),
+        "my true;_dl_start 2\ntrue;[unknown] 1\n"
+    );
+}
+
+#[test]
+fn stacks_whose_blanks_were_lost_are_read() {
+    let text: String = SEED
+        .lines()
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    let stripped = read(text.as_bytes(), &Limits::default()).unwrap();
+    let expected = read(SEED.as_bytes(), &Limits::default()).unwrap();
+    // But a line number is no longer told from a new sample.
+    assert_eq!(stripped.warnings[0].kind, WarningKind::UnknownLine);
+    assert_eq!(folded(&stripped.profile, 0), folded(&expected.profile, 0));
+}
+
+#[test]
+fn source_lines_that_perf_did_not_find_are_no_warning() {
+    let text = "a 1 2.5: cycles:\n\tffffffff8175336a elf_load+0x28a ([kernel.kallsyms])\n  [kernel.kallsyms][ffffffff8175336a]\n\
+                \t55d0012ab main (/bin/a)\n  ??:?\n";
+    let read = read(text.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(read.warnings, []);
+    assert_eq!(folded(&read.profile, 0), "main;elf_load 1\n");
+}
+
+/// Which event comes first is chance; where there is a clock, time is what people look for.
+#[test]
+fn the_clock_is_shown_first() {
+    let default = |text: &str| {
+        let profile = read(text.as_bytes(), &Limits::default()).unwrap().profile;
+        let index = profile.default_sample_type().unwrap();
+        profile.sample_types()[index].kind.clone()
+    };
+    let sample = |event: &str| format!("a 1 2.5: 10 {event}:\n\t55d0012ab main (/bin/a)\n\n");
+    assert_eq!(
+        default(&(sample("faults") + &sample("cpu-clock:u") + &sample("cycles"))),
+        "cpu-clock:u"
+    );
+    assert_eq!(
+        default(&(sample("cycles") + &sample("instructions"))),
+        "cycles"
+    );
+    assert_eq!(
+        default("a 1 2.5: cycles:\n\t55d0012ab main (/bin/a)\n"),
+        "samples"
+    );
+}
+
 #[test]
 fn what_is_no_sample_is_skipped_and_said() {
     let text = format!("Warning: lost events\n{SEED}\twhat is this\n\t\u{fffd}\n");

@@ -212,4 +212,8 @@ fn broken_files_are_told_with_their_place() {
     let read = read(open.as_bytes(), &Limits::default()).unwrap();
     assert_eq!(read.warnings[0].kind, WarningKind::Unbalanced);
     assert_eq!(folded(&read.profile, 0), "main 1\n");
+    // What is open when the profile ends lasts until then.
+    let ends = open.replacen(r#""events""#, r#""endValue":10,"events""#, 1);
+    let read = perfwright_format::read(ends.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(folded(&read.profile, 0), "main 1\nmain;parse 7\n");
 }

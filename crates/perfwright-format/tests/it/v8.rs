@@ -150,7 +150,14 @@ pub(crate) const EVENTS: &str = r#"{"displayTimeUnit":"ms","traceEvents":[
 
 #[test]
 fn events_give_their_time_less_that_of_the_events_within() {
-    let profile = parse(EVENTS, Format::ChromeTrace);
+    let read = read(EVENTS.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(read.format, Format::ChromeTrace);
+    // The mark.
+    assert_eq!(
+        (read.warnings[0].kind, read.warnings[0].count),
+        (WarningKind::LeftOut, 1)
+    );
+    let profile = read.profile;
     assert_eq!(
         by_thread(&profile, 0),
         "thread 3;io 5000\nworker;run 71000\nworker;run;parse 19500\nworker;run;parse;lex 10500\n"
@@ -215,8 +222,50 @@ fn cpu_profiles_in_a_trace_come_in_chunks() {
         "CrRendererMain;run 2\nCrRendererMain;run;leaf 1\n"
     );
     assert_eq!(folded(&read.profile, 1), "run 500000\nrun;leaf 400000\n");
+    let warnings = read
+        .warnings
+        .iter()
+        .map(|warning| (warning.kind, warning.count));
     assert_eq!(
-        (read.warnings[0].kind, read.warnings[0].count),
-        (WarningKind::Lost, 1)
+        warnings.collect::<Vec<_>>(),
+        [(WarningKind::LeftOut, 1), (WarningKind::Lost, 1)]
     );
+}
+
+#[test]
+fn the_last_sample_of_a_trace_lasts_until_the_profile_ends() {
+    let text = r#"[{"ph":"P","pid":1,"tid":7,"id":1,"name":"Profile","args":{"data":{"startTime":5000}}},
+        {"ph":"P","pid":1,"tid":9,"id":1,"name":"ProfileChunk","args":{"data":{"cpuProfile":{"nodes":[
+          {"id":1,"callFrame":{"functionName":"run"}}],"samples":[1,1]},"timeDeltas":[100,200]}}},
+        {"ph":"P","pid":1,"tid":9,"id":1,"name":"ProfileChunk","args":{"data":{"endTime":5450}}}]"#;
+    let read = read(text.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(folded(&read.profile, 1), "run 350000\n");
+}
+
+pub(crate) const STACK_FRAMES: &str = r#"{"stackFrames":{"1":{"name":"[root]"},"2":{"name":"run","parent":1},
+    "x":{"name":"leaf","parent":"2"}},"traceEvents":[{"ph":"X","pid":1,"tid":"7","ts":"1","dur":5,"name":"beside"},
+    {"ph":"M","pid":1,"tid":"7","name":"thread_name","args":{"name":"js"}}],"samples":[
+    {"pid":1,"tid":"7","ts":"1000","sf":2,"weight":"1"},{"pid":1,"tid":8,"ts":1010,"sf":1},
+    {"pid":1,"tid":7,"ts":1100,"sf":"x","weight":3},{"pid":1,"tid":7,"ts":1250.5,"sf":2},{"pid":1,"tid":7,"ts":1251,"sf":9}]}"#;
+
+#[test]
+fn samples_beside_the_events_have_stacks_and_last_until_the_next() {
+    let read = read(STACK_FRAMES.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(
+        by_thread(&read.profile, 0),
+        "js;[root];run 2\njs;[root];run;leaf 3\nthread 8;[root] 1\n"
+    );
+    assert_eq!(
+        folded(&read.profile, 1),
+        "[root];run 100000\n[root];run;leaf 150500\n"
+    );
+    let warnings: Vec<_> = read.warnings.iter().map(|warning| warning.kind).collect();
+    assert_eq!(warnings, [WarningKind::LeftOut, WarningKind::Lost]);
+    let looped = STACK_FRAMES.replacen(
+        r#"{"name":"[root]"}"#,
+        r#"{"name":"[root]","parent":"x"}"#,
+        1,
+    );
+    let error = perfwright_format::read(looped.as_bytes(), &Limits::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
 }

@@ -1,12 +1,14 @@
 //! Chrome's trace events, as its performance panel and many other tools write them.
 //!
-//! If the trace holds V8's CPU profiles, they are read (sample types `samples` and `time`), for they say more than the
-//! events. Otherwise the time between begin and end events (`B`, `E`, `X`) is, less that of the events within, of
-//! sample type `time`. Threads and processes are labels, under the names that the trace gives them. Events that do
-//! not nest are cut where what holds them ends, with a warning. A list of events that was cut short is read as far as
-//! it goes.
+//! If the trace holds V8's CPU profiles or samples of stacks (`samples` and `stackFrames`, as Hermes writes them), these
+//! are read (sample types `samples` and `time`), for they say more than the events. Otherwise the time between begin and
+//! end events (`B`, `E`, `X`) is, less that of the events within, of sample type `time`. Threads and processes are
+//! labels, under the names that the trace gives them. Events that do not nest are cut where what holds them ends, with a
+//! warning. Other events are left out, with a warning. A list of events that was cut short is read as far as it goes.
 //!
 //! Source: "Trace Event Format" of the Chromium project.
+
+mod sampled;
 
 use std::collections::HashMap;
 
@@ -14,9 +16,12 @@ use perfwright_model::{FunctionId, LabelSetId, LocationId, SampleType, StackId};
 
 use crate::build::{Builder, Thread};
 use crate::json::{Json, Kind};
+use crate::order::sorted;
 use crate::v8::{CpuProfile, cpu_types};
 use crate::warning::Warnings;
 use crate::{Error, ErrorKind, Format, Input, Limits, Place, Read, WarningKind};
+
+use sampled::Sampled;
 
 const SUBJECT: &str = "Chrome trace";
 
@@ -32,13 +37,16 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let mut json = Json::new(bytes, SUBJECT);
     json.lenient = true;
-    let mut events = None;
+    let (mut events, mut samples, mut frames) = (None, None, None);
     if json.kind()? == Kind::Array {
         events = Some(json.later()?);
     } else {
         json.fields(&mut |json, key| {
-            if key == "traceEvents" {
-                events = Some(json.later()?);
+            match key {
+                "traceEvents" => events = Some(json.later()?),
+                "samples" => samples = Some(json.later()?),
+                "stackFrames" => frames = Some(json.later()?),
+                _ => {}
             }
             Ok(())
         })?;
@@ -46,14 +54,18 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let Some(events) = events else {
         return Err(json.malformed("there are no `traceEvents`"));
     };
+    let sampled = samples
+        .zip(frames)
+        .map(|(samples, frames)| Sampled { samples, frames });
+    let has_samples = sampled.as_ref().map_or(Ok(false), Sampled::has_some)?;
     let has_profiles = has_profiles(events.clone())?;
-    let types = match has_profiles {
+    let types = match has_profiles || has_samples {
         true => cpu_types().to_vec(),
         false => vec![SampleType::new("time", "nanoseconds")],
     };
     let mut reader = Reader {
         builder: Builder::new(types, SUBJECT, limits),
-        has_profiles,
+        is_sampled: has_profiles || has_samples,
         warnings: Warnings::default(),
         threads: HashMap::new(),
         names: HashMap::new(),
@@ -64,6 +76,9 @@ pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let mut events = events;
     events.items(&mut |json, _| reader.event(json))?;
     reader.finish()?;
+    if let Some(sampled) = sampled.filter(|_| has_samples) {
+        sampled.read(&mut reader)?;
+    }
     let profile = reader.builder.profile;
     if profile.sample_count() == 0 {
         return Err(events.error(ErrorKind::Empty, "no event of the trace takes time"));
@@ -114,7 +129,8 @@ enum Phase {
 
 struct Reader<'l> {
     builder: Builder<'l>,
-    has_profiles: bool,
+    /// Events are left out, for there are samples.
+    is_sampled: bool,
     warnings: Warnings,
     threads: HashMap<Ids, String>,
     /// Of processes.
@@ -192,11 +208,14 @@ impl Reader<'_> {
         let fields = Fields::read(json)?;
         let phase = match (fields.phase.as_str(), fields.length) {
             ("M", _) => return self.metadata(&fields, place),
-            _ if self.has_profiles => return self.profile(fields, place),
+            _ if self.is_sampled => return self.profile(fields, place),
             ("B", _) => Phase::Begin,
             ("E", _) => Phase::End,
             ("X", length) => Phase::Complete(length.unwrap_or(0.0).max(0.0)),
-            _ => return Ok(()),
+            _ => {
+                self.warnings.add(WarningKind::LeftOut, place);
+                return Ok(());
+            }
         };
         self.builder.check(
             self.events.len() + 1,
@@ -246,6 +265,7 @@ impl Reader<'_> {
             fields.name.as_str(),
             "Profile" | "ProfileChunk" | "CpuProfile"
         ) {
+            self.warnings.add(WarningKind::LeftOut, place);
             return Ok(());
         }
         // Whole ones have no id: each thread has one.
@@ -281,6 +301,7 @@ impl Reader<'_> {
                 "cpuProfile" => profile.add(json, builder),
                 "timeDeltas" => profile.add_deltas(json, builder),
                 "startTime" => json.maybe_number().map(|start| profile.start = start),
+                "endTime" => json.maybe_number().map(|end| profile.end = end),
                 _ => Ok(()),
             }),
             _ => Ok(()),
@@ -297,29 +318,12 @@ impl Reader<'_> {
             let labels = self.labels(ids, Place::Whole)?;
             profile.finish(&mut self.builder, labels, origin, Some(&mut self.warnings))?;
         }
-        let mut events = std::mem::take(&mut self.events);
-        // Stable: events of one time stay in the order of the file.
-        events.sort_by(|a, b| a.ids.cmp(&b.ids).then(a.time.total_cmp(&b.time)));
-        let origin = events
-            .iter()
-            .map(|event| event.time)
-            .reduce(f64::min)
-            .unwrap_or(0.0);
-        for thread in events.chunk_by_mut(|a, b| a.ids == b.ids) {
-            // Of complete events that begin together, the longer holds the shorter.
-            for together in thread.chunk_by_mut(|a, b| a.time == b.time) {
-                let length = |event: &Event| match event.phase {
-                    Phase::Complete(length) => Some(length),
-                    _ => None,
-                };
-                if together.iter().all(|event| length(event).is_some()) {
-                    together.sort_by(|a, b| {
-                        length(b)
-                            .unwrap_or(0.0)
-                            .total_cmp(&length(a).unwrap_or(0.0))
-                    });
-                }
-            }
+        let events = std::mem::take(&mut self.events);
+        let times = events.iter().map(|event| event.time);
+        let origin = times.reduce(f64::min).unwrap_or(0.0);
+        let order = in_order(&events);
+        let order: Vec<&Event> = order.iter().map(|&at| &events[at as usize]).collect();
+        for thread in order.chunk_by(|a, b| a.ids == b.ids) {
             let labels = self.labels(thread[0].ids, thread[0].place)?;
             let mut open = Open {
                 labels,
@@ -327,7 +331,7 @@ impl Reader<'_> {
                 now: origin,
                 frames: Vec::new(),
             };
-            for event in &*thread {
+            for event in thread {
                 open.event(event, &mut self.builder, &mut self.warnings)?;
             }
             open.close_all(
@@ -355,6 +359,30 @@ impl Reader<'_> {
         let labels = self.builder.thread_labels(&thread);
         self.builder.labels(&labels, place)
     }
+}
+
+/// The events by thread and time; those of one time in the order of the file. But where complete events begin together
+/// and nothing else does, the longer holds the shorter.
+fn in_order(events: &[Event]) -> Vec<u32> {
+    let by_time = |a: &Event, b: &Event| a.ids.cmp(&b.ids).then(a.time.total_cmp(&b.time));
+    let order = sorted(events.len(), &|a, b| by_time(&events[a], &events[b]));
+    let mut lengths = vec![0.0; events.len()];
+    for together in
+        order.chunk_by(|&a, &b| by_time(&events[a as usize], &events[b as usize]).is_eq())
+    {
+        let length = |&at: &u32| match events[at as usize].phase {
+            Phase::Complete(length) => Some(length),
+            _ => None,
+        };
+        if together.iter().all(|at| length(at).is_some()) {
+            for at in together {
+                lengths[*at as usize] = length(at).unwrap_or(0.0);
+            }
+        }
+    }
+    sorted(events.len(), &|a, b| {
+        by_time(&events[a], &events[b]).then(lengths[b].total_cmp(&lengths[a]))
+    })
 }
 
 /// What is open in a thread.
