@@ -6,6 +6,7 @@ use perfwright_format::{Limits, folded, pprof, read};
 use crate::{
     canon,
     pprof::{encode, gzip, rich_profile},
+    samples::profiles,
 };
 
 /// Xorshift64*: repeatable everywhere.
@@ -170,6 +171,50 @@ fn mutated_v8_and_chrome_files() {
     mutated(&[crate::v8::CPU], 500);
     mutated(&[crate::v8::HEAP], 500);
     mutated(&[crate::v8::EVENTS], 500);
+}
+
+#[test]
+fn mutated_traces_with_samples() {
+    mutated(&[crate::v8::STACK_FRAMES], 500);
+}
+
+/// What real programs wrote, changed in a few places, and that packed; or packed, and then changed.
+#[test]
+fn mutated_files_of_other_programs() {
+    let mut random = Random(0x0dd5_eed5);
+    let files = profiles();
+    let (mut accepted, mut rounds) = (0, 0);
+    for (_, bytes) in files.iter() {
+        for round in 0..40 {
+            let mut mutant = bytes.clone();
+            mutate(&mut mutant, &mut random);
+            let packed = match round % 3 {
+                0 => gzip(&mutant),
+                #[cfg(feature = "zstd")]
+                1 => crate::zstd::pack(&mutant),
+                _ => mutant,
+            };
+            rounds += 1;
+            let Ok(first) = read(&packed, &limits()) else {
+                continue;
+            };
+            accepted += 1;
+            if round % 4 == 0 {
+                let second = pprof::read(&encode(&first.profile), &limits()).unwrap();
+                assert_eq!(
+                    canon::of_model(&second.profile),
+                    canon::of_model(&first.profile)
+                );
+            }
+            let mut damaged = packed;
+            mutate(&mut damaged, &mut random);
+            let _ = read(&damaged, &limits());
+        }
+    }
+    assert!(
+        accepted * 10 > rounds,
+        "only {accepted} of {rounds} were still profiles"
+    );
 }
 
 #[test]

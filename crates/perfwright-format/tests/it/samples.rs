@@ -2,7 +2,7 @@
 //!
 //! `PERFWRIGHT_SAMPLES=DIR cargo test -p perfwright-format -- --nocapture samples` tries all files under a
 //! folder, such as google/pprof's or inferno's test data, and prints which were refused and why. Without the
-//! variable the test makes its own.
+//! variable it tries those of `tests/data`, which must all be read, and makes some.
 
 use std::{env, fs, path::Path};
 
@@ -17,7 +17,15 @@ use crate::{
 fn samples_survive_a_round_trip() {
     let files = match env::var_os("PERFWRIGHT_SAMPLES") {
         Some(folder) => files_under(Path::new(&folder)),
-        None => own_files(),
+        None => {
+            let written: Vec<_> = [own_files(), profiles()].concat();
+            assert!(written.len() >= 18, "only {}", written.len());
+            for (name, bytes) in &written {
+                let read = read(bytes, &Limits::default());
+                assert!(read.is_ok(), "{name}: {:?}", read.err());
+            }
+            written
+        }
     };
     let mut accepted = 0;
     for (name, bytes) in &files {
@@ -83,9 +91,23 @@ fn own_files() -> Vec<(String, Vec<u8>)> {
         ("folded", b"main;a b 1.5\nmain;c_[k] 2\n".to_vec()),
         ("differential", b"main;a 1 2\nmain;b 3 4\n".to_vec()),
         ("gzipped folded", gzip(b"main;a 1\n")),
-        ("other", b"\x7fELF".to_vec()),
     ];
     named.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
+}
+
+/// The profiles of `tests/data`, without the programs that they are of.
+pub(crate) fn profiles() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
+    let mut files = files_under(folder);
+    let sources = ["md", "c", "js", "py", "html"];
+    files.retain(|(name, _)| {
+        sources
+            .iter()
+            .all(|source| !name.ends_with(&format!(".{source}")))
+    });
+    #[cfg(not(feature = "zstd"))]
+    files.retain(|(name, _)| !name.ends_with(".zst"));
+    files
 }
 
 fn files_under(folder: &Path) -> Vec<(String, Vec<u8>)> {

@@ -4,12 +4,12 @@ use perfwright_format::{ErrorKind, Format, Limits, detect, read};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::pprof::{encode, rich_profile};
-use crate::text::folded;
+use crate::{canon, samples::profiles, text::folded};
 
 /// `printf 'main;a 1\nmain;b 2\n' | zstd`
 const BY_ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x04\x58\x91\x00\x00main;a 1\nmain;b 2\n\x72\x9b\x12\xdb";
 
-fn pack(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
@@ -32,6 +32,26 @@ fn zstd_is_unpacked_around_any_format() {
     assert_eq!(
         folded(&read(&several, &Limits::default()).unwrap().profile, 0),
         "main;a 1\nmain;b 2\n"
+    );
+}
+
+/// With the blocks that only a thorough encoder writes.
+#[test]
+fn what_zstd_packs_as_well_as_it_can_is_unpacked() {
+    let files = profiles();
+    let file = |name: &str| {
+        &files
+            .iter()
+            .find(|(path, _)| path.ends_with(name))
+            .unwrap()
+            .1
+    };
+    let [plain, packed] = ["program.perf.txt", "program.perf.txt.zst"]
+        .map(|name| read(file(name), &Limits::default()).unwrap());
+    assert_eq!(packed.format, Format::PerfScript);
+    assert_eq!(
+        canon::of_model(&packed.profile),
+        canon::of_model(&plain.profile)
     );
 }
 
