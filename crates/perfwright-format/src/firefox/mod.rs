@@ -14,7 +14,9 @@
 //!
 //! Source: `docs-developer` and `src/types` of firefox-devtools/profiler.
 
+mod frames;
 mod read;
+mod stacks;
 mod table;
 mod write;
 

@@ -1,20 +1,15 @@
 //! Reading both formats.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 
-use perfwright_model::{
-    Frame, FunctionId, LabelSetId, Location, LocationId, Mapping, MappingId, Period, SampleType,
-    StackId, StringId,
-};
+use perfwright_model::{LabelSetId, Mapping, MappingId, Period, SampleType};
 
-use crate::build::{Builder, Thread, line};
+use crate::build::{Builder, Thread};
 use crate::json::{Json, Kind};
-use crate::order::sorted;
 use crate::warning::Warnings;
-use crate::{Error, ErrorKind, Format, Limits, Place, Read, WarningKind};
+use crate::{Error, Format, Limits, Read, WarningKind};
 
-use super::{SUBJECT, table::Table};
+use super::{SUBJECT, stacks::Tables, table::Table};
 
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let mut json = Json::new(bytes, SUBJECT);
@@ -273,14 +268,14 @@ struct Header {
 
 /// Where tables are found: in the thread, or what all threads share.
 #[derive(Clone, Default)]
-struct Sources<'a> {
-    strings: Option<Json<'a>>,
-    stacks: Option<Json<'a>>,
-    frames: Option<Json<'a>>,
-    functions: Option<Json<'a>>,
-    resources: Option<Json<'a>>,
-    symbols: Option<Json<'a>>,
-    sources: Option<Json<'a>>,
+pub(super) struct Sources<'a> {
+    pub(super) strings: Option<Json<'a>>,
+    pub(super) stacks: Option<Json<'a>>,
+    pub(super) frames: Option<Json<'a>>,
+    pub(super) functions: Option<Json<'a>>,
+    pub(super) resources: Option<Json<'a>>,
+    pub(super) symbols: Option<Json<'a>>,
+    pub(super) sources: Option<Json<'a>>,
 }
 
 impl<'a> Sources<'a> {
@@ -314,9 +309,9 @@ impl<'a> Sources<'a> {
 }
 
 /// A file of the program: in Gecko's format at addresses of the process, else addresses are relative to it.
-struct Lib {
-    mapping: MappingId,
-    range: Option<(u64, u64)>,
+pub(super) struct Lib {
+    pub(super) mapping: MappingId,
+    pub(super) range: Option<(u64, u64)>,
 }
 
 impl Reader<'_> {
@@ -535,372 +530,4 @@ fn has_rows(mut json: Json<'_>) -> Result<bool, Error> {
         Ok(())
     })?;
     Ok(found)
-}
-
-/// The tables that samples refer to.
-struct Tables {
-    frames: Vec<FrameRow>,
-    /// By row: the frame and the row of the caller.
-    stacks: Vec<(u32, Option<u32>)>,
-    place: Place,
-    /// By row, once it was needed: the stack and its depth.
-    known: Vec<Option<(StackId, u32)>>,
-    /// The location of a frame that nothing is inlined into, or of a chain of frames inlined into one another.
-    single: Vec<Option<LocationId>>,
-    chains: HashMap<Vec<u32>, LocationId>,
-}
-
-struct FrameRow {
-    frame: Option<Frame>,
-    mapping: Option<MappingId>,
-    address: Option<NonZeroU64>,
-    inline_depth: u64,
-}
-
-impl Tables {
-    fn read(builder: &mut Builder<'_>, sources: &Sources<'_>, libs: &[Lib]) -> Result<Self, Error> {
-        let limits = builder.limits;
-        let table = |json: &Option<Json<'_>>, columns: &[&str], limit| match json {
-            Some(json) => Table::read(json.clone(), columns, limit),
-            None => Ok(Table::empty()),
-        };
-        let strings = strings(builder, sources.strings.clone())?;
-        let frames = table(
-            &sources.frames,
-            &[
-                "func",
-                "address",
-                "line",
-                "column",
-                "inlineDepth",
-                "lib",
-                "nativeSymbol",
-                "location",
-            ],
-            limits.locations,
-        )?;
-        let stacks = table(
-            &sources.stacks,
-            &["frame", "prefix", "prefixOffset"],
-            limits.stack_nodes,
-        )?;
-        let rows = if sources.functions.is_some() {
-            let functions = table(
-                &sources.functions,
-                &["name", "fileName", "source", "lineNumber", "resource"],
-                limits.functions,
-            )?;
-            let resources = table(&sources.resources, &["lib", "name"], limits.functions)?;
-            let symbols = table(&sources.symbols, &["libIndex", "name"], limits.functions)?;
-            let files = table(&sources.sources, &["filename", "id"], limits.strings)?;
-            processed_frames(
-                builder,
-                &strings,
-                &frames,
-                &functions,
-                &[resources, symbols, files],
-                libs,
-            )?
-        } else {
-            gecko_frames(builder, &strings, &frames, libs)?
-        };
-        let stack_rows = stack_rows(&stacks, rows.len())?;
-        Ok(Self {
-            known: vec![None; stack_rows.len()],
-            single: vec![None; rows.len()],
-            chains: HashMap::new(),
-            frames: rows,
-            stacks: stack_rows,
-            place: stacks.place,
-        })
-    }
-
-    /// The stack of a row, made of those of its callers.
-    fn stack(&mut self, builder: &mut Builder<'_>, row: usize) -> Result<StackId, Error> {
-        let mut missing: Vec<Vec<u32>> = Vec::new();
-        let mut rows = Vec::new();
-        let mut next = Some(row as u32);
-        let (mut stack, mut depth) = (StackId::ROOT, 0);
-        while let Some(row) = next {
-            if let Some((known, known_depth)) = self.known[row as usize] {
-                (stack, depth) = (known, known_depth);
-                break;
-            }
-            // The innermost first.
-            let mut chain = vec![self.stacks[row as usize].0];
-            let mut outer = self.stacks[row as usize].1;
-            while let Some(caller) =
-                outer.filter(|&caller| self.is_inlined(chain[chain.len() - 1], caller))
-            {
-                chain.push(self.stacks[caller as usize].0);
-                outer = self.stacks[caller as usize].1;
-            }
-            rows.push(row);
-            missing.push(chain);
-            next = outer;
-            builder.check(
-                rows.len(),
-                builder.limits.depth,
-                "frames in one stack",
-                self.place,
-            )?;
-        }
-        while let (Some(row), Some(chain)) = (rows.pop(), missing.pop()) {
-            let location = self.location(builder, chain)?;
-            depth += 1;
-            stack = builder.push(stack, location, depth as usize, self.place)?;
-            self.known[row as usize] = Some((stack, depth));
-        }
-        Ok(stack)
-    }
-
-    /// The frame was inlined into that of the stack's row.
-    fn is_inlined(&self, frame: u32, caller: u32) -> bool {
-        let inner = &self.frames[frame as usize];
-        let outer = &self.frames[self.stacks[caller as usize].0 as usize];
-        inner.inline_depth > 0
-            && outer.inline_depth + 1 == inner.inline_depth
-            && inner.address == outer.address
-            && inner.mapping == outer.mapping
-    }
-
-    fn location(
-        &mut self,
-        builder: &mut Builder<'_>,
-        chain: Vec<u32>,
-    ) -> Result<LocationId, Error> {
-        let known = match chain[..] {
-            [frame] => self.single[frame as usize],
-            _ => self.chains.get(&chain).copied(),
-        };
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let frames: Vec<_> = chain
-            .iter()
-            .filter_map(|&frame| self.frames[frame as usize].frame)
-            .collect();
-        let outer = &self.frames[chain[chain.len() - 1] as usize];
-        let location = Location {
-            mapping: outer.mapping,
-            address: outer.address,
-            ..Location::default()
-        };
-        let id = builder.push_location(location, &frames, self.place)?;
-        match chain[..] {
-            [frame] => self.single[frame as usize] = Some(id),
-            _ => drop(self.chains.insert(chain, id)),
-        }
-        Ok(id)
-    }
-}
-
-fn strings(builder: &mut Builder<'_>, json: Option<Json<'_>>) -> Result<Vec<StringId>, Error> {
-    let mut strings = Vec::new();
-    let Some(mut json) = json else {
-        return Ok(strings);
-    };
-    json.items(&mut |json, index| {
-        builder.check(index + 1, builder.limits.strings, "strings", json.place())?;
-        strings.push(builder.profile.intern(&json.text_or_empty()?));
-        Ok(())
-    })?;
-    Ok(strings)
-}
-
-fn stack_rows(table: &Table, frames: usize) -> Result<Vec<(u32, Option<u32>)>, Error> {
-    let mut rows = Vec::with_capacity(table.len());
-    for row in 0..table.len() {
-        let frame = table.some_index(0, row, "frame", frames)? as u32;
-        let prefix = match table.unsigned(2, row) {
-            Some(0) => None,
-            Some(offset) => Some((row as u64).wrapping_sub(offset)),
-            None => table.unsigned(1, row),
-        };
-        if prefix.is_some_and(|prefix| prefix >= row as u64) {
-            let message = format!("the stack in row {row} is called from one that comes later");
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                SUBJECT,
-                table.place,
-                message,
-            ));
-        }
-        rows.push((frame, prefix.map(|prefix| prefix as u32)));
-    }
-    Ok(rows)
-}
-
-/// The name is an address: nobody has found the function yet.
-fn is_address(name: &str) -> bool {
-    let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // As long as 64 bits are, so that no name is looked through for long.
-    (3..=18).contains(&name.len()) && name.strip_prefix("0x").is_some_and(is_hex)
-}
-
-fn processed_frames(
-    builder: &mut Builder<'_>,
-    strings: &[StringId],
-    frames: &Table,
-    functions: &Table,
-    [resources, symbols, files]: &[Table; 3],
-    libs: &[Lib],
-) -> Result<Vec<FrameRow>, Error> {
-    let mut known: Vec<(Result<FunctionId, StringId>, Option<usize>)> =
-        Vec::with_capacity(functions.len());
-    for row in 0..functions.len() {
-        let name = functions
-            .index(0, row, "string", strings.len())?
-            .map_or(StringId::EMPTY, |at| strings[at]);
-        let mut file = functions.index(1, row, "string", strings.len())?;
-        if let Some(source) = functions.index(2, row, "source", files.len())? {
-            file = files.index(0, source, "string", strings.len())?;
-        }
-        let file = file.map_or(StringId::EMPTY, |at| strings[at]);
-        let start = line(functions.number(3, row));
-        let lib = match functions.index(4, row, "resource", resources.len().max(1))? {
-            Some(resource) => resources.index(0, resource, "library", libs.len())?,
-            None => None,
-        };
-        let function = match is_address(builder.profile.string(name)) {
-            true => Err(name),
-            false => Ok(builder.function_of(name, file, start, functions.place)?),
-        };
-        known.push((function, lib));
-    }
-    let mut rows = Vec::with_capacity(frames.len());
-    for row in 0..frames.len() {
-        let (function, mut lib) = known[frames.some_index(0, row, "function", known.len())?];
-        if let Some(symbol) = frames.index(6, row, "native symbol", symbols.len())? {
-            lib = symbols.index(0, symbol, "library", libs.len())?.or(lib);
-        }
-        lib = frames.index(5, row, "library", libs.len())?.or(lib);
-        let address = frames.unsigned(1, row).and_then(NonZeroU64::new);
-        let [line, column] = [2, 3].map(|column| line(frames.number(column, row)));
-        // Without a name the address must do; outside of all libraries it is told by the name alone.
-        let function = match function {
-            Err(_) if address.is_some() => None,
-            Err(name) => Some(builder.function_of(name, StringId::EMPTY, None, frames.place)?),
-            Ok(function) => Some(function),
-        };
-        let frame = function.map(|function| Frame {
-            function,
-            line,
-            column,
-        });
-        let inline_depth = frames.unsigned(4, row).unwrap_or(0);
-        rows.push(FrameRow {
-            frame,
-            mapping: lib.map(|lib| libs[lib].mapping),
-            address,
-            inline_depth,
-        });
-    }
-    Ok(rows)
-}
-
-/// What a string of Gecko's stands for: an address or a function.
-type Meaning = Result<(Option<MappingId>, Option<NonZeroU64>), FunctionId>;
-
-fn gecko_frames(
-    builder: &mut Builder<'_>,
-    strings: &[StringId],
-    frames: &Table,
-    libs: &[Lib],
-) -> Result<Vec<FrameRow>, Error> {
-    let ranges: Vec<_> = libs
-        .iter()
-        .filter_map(|lib| Some((lib.range?, lib.mapping)))
-        .collect();
-    let by_start = sorted(ranges.len(), &|a, b| ranges[a].0.cmp(&ranges[b].0));
-    let ranges: Vec<_> = by_start.iter().map(|&at| ranges[at as usize]).collect();
-    let mut meanings: Vec<Option<Meaning>> = vec![None; strings.len()];
-    let mut rows = Vec::with_capacity(frames.len());
-    for row in 0..frames.len() {
-        let string = frames.some_index(7, row, "string", strings.len())?;
-        let meaning = match meanings[string] {
-            Some(known) => known,
-            None => {
-                let text = builder.profile.string(strings[string]).to_owned();
-                let meaning = meaning_of(builder, &text, &ranges, frames.place)?;
-                *meanings[string].insert(meaning)
-            }
-        };
-        rows.push(match meaning {
-            Ok((mapping, address)) => FrameRow {
-                frame: None,
-                mapping,
-                address,
-                inline_depth: 0,
-            },
-            Err(function) => {
-                let [line, column] = [2, 3].map(|column| line(frames.number(column, row)));
-                let frame = Some(Frame {
-                    function,
-                    line,
-                    column,
-                });
-                FrameRow {
-                    frame,
-                    mapping: None,
-                    address: None,
-                    inline_depth: 0,
-                }
-            }
-        });
-    }
-    Ok(rows)
-}
-
-fn meaning_of(
-    builder: &mut Builder<'_>,
-    text: &str,
-    ranges: &[((u64, u64), MappingId)],
-    place: Place,
-) -> Result<Meaning, Error> {
-    if !is_address(text) {
-        let (name, file, start) = script_place(text);
-        return Ok(Err(builder.function(name, file, line(start), place)?));
-    }
-    let address = u64::from_str_radix(&text[2..], 16).unwrap_or(0);
-    let before = ranges.partition_point(|((start, _), _)| *start <= address);
-    let range = before.checked_sub(1).map(|at| ranges[at]);
-    let mapping = range
-        .filter(|((_, end), _)| address < *end)
-        .map(|(_, mapping)| mapping);
-    Ok(Ok((mapping, NonZeroU64::new(address))))
-}
-
-/// `name (file:line)` or `name (file:line:column)` of a script, `name (in library)`, or a name. The number of a source
-/// may follow: `[12]`.
-fn script_place(text: &str) -> (&str, &str, Option<f64>) {
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let source = text
-        .strip_suffix(']')
-        .and_then(|text| text.rsplit_once(")["))
-        .filter(|(_, number)| is_number(number));
-    let text = source.map_or(text, |(before, _)| &text[..=before.len()]);
-    let inner = text
-        .strip_suffix(')')
-        .and_then(|text| text.rsplit_once(" ("));
-    let Some((name, place)) = inner else {
-        return (text, "", None);
-    };
-    if place.starts_with("in ") {
-        return (name, "", None);
-    }
-    let number = |text: &str| text.parse::<u32>().ok().map(f64::from);
-    match place
-        .rsplit_once(':')
-        .map(|(rest, last)| (rest, number(last)))
-    {
-        Some((rest, Some(last))) => match rest
-            .rsplit_once(':')
-            .map(|(file, line)| (file, number(line)))
-        {
-            Some((file, Some(line))) => (name, file, Some(line)),
-            _ => (name, rest, Some(last)),
-        },
-        _ => (text, "", None),
-    }
 }
