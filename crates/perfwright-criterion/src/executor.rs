@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A tokio runtime to run async benches on (feature `tokio`).
 ///
-/// ```
+/// ```no_run
 /// # fn main() -> std::io::Result<()> {
 /// use criterion::Criterion;
 /// use perfwright_criterion::{CriterionExt as _, ProcessCpu, Tokio};

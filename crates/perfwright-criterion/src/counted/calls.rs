@@ -13,6 +13,18 @@ struct Call {
     /// What criterion's measurement says.
     value: f64,
     measured: Measured,
+    /// How many times the clocks were read for it, before and after.
+    parts: u64,
+}
+
+/// Reading the clocks takes about a microsecond of CPU time, which is in what they say: below this it would be more
+/// than some percent of it.
+const LEAST_PART_NANOS: u64 = 20_000;
+
+impl Call {
+    fn is_long(&self) -> bool {
+        self.measured.process_nanos >= LEAST_PART_NANOS * self.parts
+    }
 }
 
 /// All calls of a bench, in their order: criterion first warms up, with 1, 2, 4, ... iterations, then measures.
@@ -40,11 +52,12 @@ impl Calls {
         }
     }
 
-    pub(super) fn push(&mut self, iterations: u64, value: f64, measured: Measured) {
+    pub(super) fn push(&mut self, iterations: u64, value: f64, measured: Measured, parts: u64) {
         self.calls.push(Call {
             iterations,
             value,
             measured,
+            parts,
         });
     }
 
@@ -112,10 +125,11 @@ impl Calls {
         })
     }
 
-    /// The median over calls of nanoseconds an iteration.
+    /// The median over calls of nanoseconds an iteration; `None` where no batch is long enough to tell.
     fn median(&self, nanos: impl Fn(&Measured) -> u64) -> Option<f64> {
         let each = |call: &Call| nanos(&call.measured) as f64 / call.iterations as f64;
-        let mut all: Vec<f64> = self.later().iter().map(each).collect();
+        let long = self.later().iter().filter(|call| call.is_long());
+        let mut all: Vec<f64> = long.map(each).collect();
         all.sort_by(f64::total_cmp);
         let (low, high) = (
             all.get(all.len().saturating_sub(1) / 2)?,
@@ -150,23 +164,55 @@ mod tests {
                     bytes: 8 * allocations,
                 }),
             };
-            calls.push(iterations, nanos as f64, measured);
+            calls.push(iterations, nanos as f64, measured, 1);
         }
         calls
     }
 
+    const MS: u64 = 1_000_000;
+
     #[test]
     fn the_first_call_is_left_out_and_the_rest_averaged() {
-        let calls = calls(&[(1, 900, 50), (2, 40, 6), (4, 40, 12), (8, 240, 24)]);
+        let calls = calls(&[
+            (1, 900 * MS, 50),
+            (2, 40 * MS, 6),
+            (4, 40 * MS, 12),
+            (8, 240 * MS, 24),
+        ]);
         let counts = calls.counts("a");
         assert_eq!(counts.iterations, 14);
         let allocations = counts.allocations.unwrap();
         assert_eq!((allocations.count, allocations.bytes), (3.0, 24.0));
         assert!(allocations.same_each_time);
-        // Medians of 20, 10 and 30 ns.
-        assert_eq!(counts.wall_ns, Some(20.0));
-        assert_eq!(counts.process_cpu_ns, Some(40.0));
+        // Medians of 20, 10 and 30 ms.
+        assert_eq!(counts.wall_ns, Some(20e6));
+        assert_eq!(counts.process_cpu_ns, Some(40e6));
         assert_eq!(counts.other_threads(), Some(1.0));
+    }
+
+    #[test]
+    fn what_reading_the_clocks_would_drown_is_unknown() {
+        let mut short = calls(&[(1, 900, 0), (1_000, 8_000, 0)]);
+        assert_eq!(short.counts("a").process_cpu_ns, None);
+        let long = short.calls[1].measured;
+        let of_many_parts = |parts| {
+            let mut calls = short.clone();
+            let process_nanos = 1_000_000;
+            calls.push(
+                1_000,
+                1.0,
+                Measured {
+                    process_nanos,
+                    ..long
+                },
+                parts,
+            );
+            calls.counts("a").process_cpu_ns
+        };
+        assert_eq!(of_many_parts(50), Some(1_000.0));
+        assert_eq!(of_many_parts(51), None);
+        short.calls.clear();
+        assert_eq!(short.values(), [0.0; 0]);
     }
 
     #[test]
@@ -180,8 +226,8 @@ mod tests {
     #[test]
     fn an_allocator_that_does_not_count_is_unknown_not_zero() {
         let mut calls = Calls::default();
-        calls.push(1, 1.0, Measured::default());
-        calls.push(2, 1.0, Measured::default());
+        calls.push(1, 1.0, Measured::default(), 1);
+        calls.push(2, 1.0, Measured::default(), 1);
         assert_eq!(calls.counts("a").allocations, None);
     }
 

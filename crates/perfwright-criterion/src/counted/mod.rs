@@ -220,8 +220,8 @@ impl<'a, M: Timer + 'static> DerefMut for CountedGroup<'a, M> {
 /// criterion's [`Bencher`], which counts beside the timing what is timed.
 ///
 /// Its methods time what those of the same name time in criterion. Counters and the other clocks are read outside of
-/// what criterion's measurement sees, once a batch, which takes some microseconds: with
-/// [`BatchSize::PerIteration`] the CPU time of an iteration below a millisecond has too much of that in it.
+/// what criterion's measurement sees, once a batch. That takes about a microsecond, so of batches below 20 microseconds
+/// ([`BatchSize::PerIteration`] of something short) CPU time is not told.
 pub struct CountedBencher<'a, 'b, M: Measurement> {
     inner: &'a mut Bencher<'b, M>,
     measurement: &'a M,
@@ -308,7 +308,9 @@ impl<'a, 'b, M: Measurement> CountedBencher<'a, 'b, M> {
         self.inner.iter_custom(|iterations| {
             let iterations = calls.begin(iterations, |warmup| run(warmup, &mut |work| work()));
             let (mut total, mut counted) = (measurement.zero(), None::<Measured>);
+            let mut parts = 0;
             run(iterations, &mut |work| {
+                parts += 1;
                 let part = Measured::of(&mut || {
                     let start = measurement.start();
                     work();
@@ -319,11 +321,8 @@ impl<'a, 'b, M: Measurement> CountedBencher<'a, 'b, M> {
                     None => counted = Some(part),
                 }
             });
-            calls.push(
-                iterations,
-                measurement.to_f64(&total),
-                counted.unwrap_or_default(),
-            );
+            let counted = counted.unwrap_or_default();
+            calls.push(iterations, measurement.to_f64(&total), counted, parts);
             total
         });
     }
