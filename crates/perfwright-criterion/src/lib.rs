@@ -13,8 +13,10 @@ mod measurement;
 mod profiler;
 pub mod protocol;
 pub mod saved;
+pub mod shard;
 #[cfg(all(feature = "suite", unix))]
 pub mod suite;
+pub mod table;
 #[cfg(all(feature = "harness", unix))]
 mod words;
 

@@ -6,6 +6,7 @@
 //! * How many equal samples are these weighted ones worth? [`effective_count`].
 //! * By how much does one program differ from another, measured in turns? [`paired::log_ratio`] for some tens of
 //!   pairs; [`turns`] for many small batches that are looked at more than once.
+//! * And measured one after the other, as far as that can be told? [`ratio_of_medians`].
 //! * When did a series of measurements change? [`change_points`].
 //! * How does a cost grow with the size of the input? [`complexity::fit`].
 //!
@@ -18,6 +19,7 @@
 mod change;
 pub mod complexity;
 mod discovery;
+mod medians;
 mod normal;
 pub mod paired;
 mod rng;
@@ -27,6 +29,7 @@ pub mod turns;
 
 pub use change::{ChangePoint, change_points};
 pub use discovery::false_discovery_rates;
+pub use medians::ratio_of_medians;
 pub use normal::two_sided_p;
 pub use rng::Rng;
 pub use share::{Comparison, Share, effective_count, effective_count_of_groups};

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use perfwright_criterion::saved::{self, Bench, Throughput};
+use perfwright_criterion::table::{self, Row};
 use tempfile::TempDir;
 
 fn data(version: &str) -> std::path::PathBuf {
@@ -169,4 +170,77 @@ fn broken_files_do_no_harm() {
     }
     // Each file that was cut is refused, but for that which is not needed.
     assert!(refused >= 150, "{refused}");
+}
+
+/// Rows as text: name, median, change, rate, allocations.
+fn lines(root: &Path, baseline: Option<&str>) -> Vec<String> {
+    let rows = table::rows(root, baseline).unwrap();
+    let line = |row: Row| {
+        let change = row.change.map(|change| {
+            format!(
+                "x{:.2} [{:.2}, {:.2}]",
+                change.ratio, change.low, change.high
+            )
+        });
+        let rate = row
+            .throughput
+            .map(|rate| format!("{:.3e} {}/s", rate.per_second, rate.of));
+        let median = row
+            .median_ns
+            .map(|median| format!("{:.1} ns", median.value));
+        let allocations = row.allocations.map(|count| format!("{count} allocations"));
+        let parts = [median, change, rate, allocations].into_iter().flatten();
+        [row.name]
+            .into_iter()
+            .chain(parts)
+            .chain(row.problems)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    rows.into_iter().map(line).collect()
+}
+
+#[test]
+fn a_table_has_what_is_known_and_says_what_is_odd() {
+    let (root, bench) = with(
+        "perfwright.json",
+        r#"{"version": 1, "name": "parse: all/sum/64", "iterations": 3,
+        "allocations": {"count": 2.0, "bytes": 16.0, "same_each_time": true}}"#,
+    );
+    // The baseline was twice as fast.
+    let base = root.path().join("a/base");
+    fs::create_dir_all(&base).unwrap();
+    fs::copy(
+        bench.folder.join("estimates.json"),
+        base.join("estimates.json"),
+    )
+    .unwrap();
+    let sample: Vec<f64> = bench.sample().unwrap().per_iteration().collect();
+    let halves: Vec<f64> = sample.iter().map(|time| time / 2.0).collect();
+    let json = serde_json::json!({ "iters": vec![1; halves.len()], "times": halves });
+    fs::write(base.join("sample.json"), json.to_string()).unwrap();
+    let counted = root.path().join("counted/new");
+    fs::create_dir_all(&counted).unwrap();
+    fs::write(
+        counted.join("perfwright.json"),
+        r#"{"version": 1, "name": "only counted", "iterations": 3}"#,
+    )
+    .unwrap();
+    let odd = root.path().join("odd/new");
+    fs::create_dir_all(&odd).unwrap();
+    fs::write(odd.join("estimates.json"), "{}").unwrap();
+
+    let lines = lines(root.path(), Some("base"));
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].starts_with("odd, failed to read ") && lines[0].contains("it has no median"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "only counted");
+    let median = bench.estimates().unwrap().median.value;
+    let expected = format!("parse: all/sum/64, {median:.1} ns, x2.00 [");
+    assert!(lines[2].starts_with(&expected), "{lines:?}");
+    let rate = format!("], {:.3e} bytes/s, 2 allocations", 64e9 / median);
+    assert!(lines[2].ends_with(&rate), "{lines:?} {rate}");
+    assert!(!self::lines(root.path(), None)[2].contains(" x2.00"));
 }

@@ -1,0 +1,1 @@
+//! Benches of Perfwright's own hot paths; see `benches/hot.rs`.
