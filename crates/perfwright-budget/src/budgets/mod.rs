@@ -217,6 +217,11 @@ impl Select {
         })
     }
 
+    /// Whether it is about one file, known by name.
+    pub(crate) fn has_one_artifact(&self) -> bool {
+        matches!(self.artifact.as_slice(), [one] if one.is_exact())
+    }
+
     /// What is selected, for people.
     fn shown(&self) -> String {
         let list = |patterns: &[Pattern]| {
@@ -224,11 +229,11 @@ impl Select {
             names.join(" or ")
         };
         let mut words = vec![
+            list(&self.artifact),
+            list(&self.section),
             list(&self.function),
             list(&self.crate_name),
             list(&self.bench),
-            list(&self.section),
-            list(&self.artifact),
             self.command.clone().unwrap_or_default(),
             self.package.clone().unwrap_or_default(),
             self.name.clone().unwrap_or_default(),

@@ -41,7 +41,11 @@ impl Binaries {
         for (name, file) in artifacts::files(root, select) {
             let binary = file.and_then(|file| self.read(&root.join(file)));
             match binary.and_then(|binary| Ok((binary, binary.kind(select)?))) {
-                Ok((_, kind)) => kind.readings(&name, &stats, &mut readings),
+                Ok((_, kind)) => {
+                    // One file needs no name: it stands in the budget.
+                    let file = Some(name.as_str()).filter(|_| !select.has_one_artifact());
+                    kind.readings(file, &stats, &mut readings);
+                }
                 Err(why) => {
                     let missing = |stat| Reading::new(&*name, stat, Err(why.clone()));
                     readings.extend(stats.iter().map(missing));
@@ -59,9 +63,13 @@ impl Binaries {
         let mut parts = Vec::new();
         for (_, file) in artifacts::files(root, select) {
             if let Ok(binary) = file.and_then(|file| self.read(&root.join(file))) {
-                of_bytes("section", &binary.sections, binary.bytes, &mut parts);
-                let all = binary.crates.values().sum();
-                of_bytes("crate", &binary.crates, all, &mut parts);
+                if select.crate_name.is_empty() {
+                    of_bytes("section", &binary.sections, binary.bytes, &mut parts);
+                }
+                if select.section.is_empty() {
+                    let all = binary.crates.values().sum();
+                    of_bytes("crate", &binary.crates, all, &mut parts);
+                }
             }
         }
         parts
@@ -124,8 +132,9 @@ impl Binary {
 }
 
 impl Kind<'_> {
-    fn readings(&self, file: &str, stats: &[String], readings: &mut Vec<Reading>) {
+    fn readings(&self, file: Option<&str>, stats: &[String], readings: &mut Vec<Reading>) {
         let mut push = |name: &str, bytes: u64, note: Option<&str>| {
+            let subject = file.map_or(name.to_owned(), |file| format!("{file} {name}"));
             for stat in stats {
                 let value = match stat.as_str() {
                     "share" => bytes as f64 / self.whole.max(1) as f64,
@@ -135,7 +144,7 @@ impl Kind<'_> {
                     note: note.map(str::to_owned),
                     ..Data::exact(value)
                 };
-                readings.push(Reading::new(format!("{file} {name}"), stat, Ok(data)));
+                readings.push(Reading::new(&*subject, stat, Ok(data)));
             }
         };
         for (name, &bytes) in self.sizes {

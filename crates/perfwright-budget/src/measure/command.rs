@@ -71,12 +71,15 @@ fn statistic(runs: &CommandRuns, stat: &str) -> Result<Data, String> {
     };
     let values: Vec<f64> = of.iter().map(value).collect();
     let mut data = median(&values)?;
-    let count = match values.len() {
-        1 => "1 run".to_owned(),
-        count => format!("{count} runs"),
+    let few = match values.len() {
+        1 => Some("of 1 run: how much it varies is not known".to_owned()),
+        count if count < FEWEST_RUNS => {
+            Some(format!("of {count} runs: how much they vary is not known"))
+        }
+        _ => None,
     };
-    let words = [count].into_iter().chain(runs.note.clone());
-    data.note = Some(words.collect::<Vec<_>>().join(", "));
+    let words: Vec<String> = few.into_iter().chain(runs.note.clone()).collect();
+    data.note = Some(words.join("; ")).filter(|note| !note.is_empty());
     Ok(data)
 }
 

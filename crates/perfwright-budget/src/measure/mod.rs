@@ -228,6 +228,10 @@ impl Sources {
         self.profiles.get(name)
     }
 
+    fn command_of(&self, budget: &Budget) -> Option<&Result<CommandRuns, String>> {
+        self.commands.get(budget.command()?)
+    }
+
     /// Whether the clients of a load know better than anybody.
     fn is_of_load(&self, metric: Metric) -> bool {
         let of_requests = [Metric::Latency, Metric::Throughput, Metric::ErrorRate];
@@ -238,12 +242,12 @@ impl Sources {
         let stats = budget.stats();
         match budget.metric {
             Metric::Size => artifacts::measure(self.root.as_deref(), &budget.select, &stats),
-            Metric::Command => {
-                let name = budget.select.command.as_ref();
-                let runs = name.and_then(|name| self.commands.get(name));
-                command::measure(runs, &budget.select, &stats)
-            }
-            Metric::Bench => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
+            Metric::Command => command::measure(self.command_of(budget), &budget.select, &stats),
+            Metric::Bench => match self.command_of(budget) {
+                // What was saved is of an earlier run then.
+                Some(Err(why)) => all_missing(&stats, why),
+                _ => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
+            },
             Metric::Prometheus => prometheus::measure(self.pages.as_ref(), &budget.select, &stats),
             Metric::Dependencies => {
                 let count = budget

@@ -118,10 +118,10 @@ fn crates_have_the_bytes_of_their_symbols() {
                 &file,
                 "select = { artifact = \"app\", crate = \"*\" }\nlimits = [\"bytes < 280B\"]"
             ),
-            "held binary *, app: app [not Rust]: bytes < 280 B; measured 40 B\n\
-             held binary *, app: app core: bytes < 280 B; measured 100 B\n\
-             breach binary *, app: app serde_json: bytes < 280 B; measured 300 B\n\
-             held binary *, app: app shop: bytes < 280 B; measured 260 B",
+            "held binary app, *: [not Rust]: bytes < 280 B; measured 40 B\n\
+             held binary app, *: core: bytes < 280 B; measured 100 B\n\
+             breach binary app, *: serde_json: bytes < 280 B; measured 300 B\n\
+             held binary app, *: shop: bytes < 280 B; measured 260 B",
             "{format:?}"
         );
         let share = of(
@@ -144,7 +144,7 @@ fn sections_have_their_bytes_in_the_file() {
     };
     assert_eq!(
         of(".text*", "bytes <= 500B"),
-        "held binary .text*, app: app .text: bytes <= 500 B; measured 500 B"
+        "held binary app, .text*: .text: bytes <= 500 B; measured 500 B"
     );
     let share = 500.0 / file.len() as f64 * 100.0;
     assert!(of(".text", "share < 99%").ends_with(&format!("measured {share:.1} %")));
@@ -154,7 +154,7 @@ fn sections_have_their_bytes_in_the_file() {
     );
     assert_eq!(
         of(".txt", "bytes < 1B"),
-        "held binary .txt, app: app .txt: bytes < 1 B; measured 0 B; nothing in the file has this name"
+        "held binary app, .txt: .txt: bytes < 1 B; measured 0 B; nothing in the file has this name"
     );
 }
 
@@ -168,7 +168,7 @@ fn a_wasm_module_has_sections_and_crates() {
     for (section, bytes) in [("code", 7), ("data", 9), ("tool", 10)] {
         let line = of(&format!("section = \"{section}\""));
         assert!(
-            line.contains(&format!("app {section}: bytes < 1 B; measured {bytes} B")),
+            line.contains(&format!("{section}: bytes < 1 B; measured {bytes} B")),
             "{line}"
         );
     }
@@ -262,7 +262,7 @@ fn what_grew_is_told_against_a_saved_report() {
     let report = check(&budgets, &sources, Some(&saved));
     assert_eq!(
         lines(&report),
-        "breach binary shop, app: app shop: bytes +2% and 4B; measured 290 B; baseline 260 B; +11.54 %"
+        "breach binary app, shop: shop: bytes +2% and 4B; measured 290 B; baseline 260 B; +11.54 %"
     );
     let of_budget = budgets.iter().next().unwrap();
     let parts = Part::changes(sources.explain(of_budget), saved.parts(of_budget));

@@ -82,9 +82,9 @@ fn cold_and_cached_runs_have_limits_of_their_own() {
     sources.command("build", Ok(runs));
     assert_eq!(
         lines(&check(&budgets(FILE), &sources, None)),
-        "breach command build: cold.time < 60.0 s; measured 71.0 s; 2 runs, 3 days ago\n\
-         held command build: cached.cpu < 1.00 s; measured 250 ms; 2 runs, 3 days ago\n\
-         held command build: cold.peak < 1.00 GiB; measured 977 KiB; 2 runs, 3 days ago\n\
+        "breach command build: cold.time < 60.0 s; measured 71.0 s; of 2 runs: how much they vary is not known; 3 days ago\n\
+         held command build: cached.cpu < 1.00 s; measured 250 ms; of 2 runs: how much they vary is not known; 3 days ago\n\
+         held command build: cold.peak < 1.00 GiB; measured 977 KiB; of 2 runs: how much they vary is not known; 3 days ago\n\
          missing command test: time < 10.0 s; measured nothing; the command test was not run and measured"
     );
 }
@@ -103,7 +103,7 @@ fn the_interval_of_the_median_decides() {
         scattered.starts_with("can't tell") && scattered.ends_with("`repeat` it more often"),
         "{scattered}"
     );
-    assert!(of(&[9.9]).starts_with("held command test: time < 10.0 s; measured 9.90 s; 1 run"));
+    assert!(of(&[9.9]).starts_with("held command test: time < 10.0 s; measured 9.90 s; of 1 run: how much it varies is not known"));
     assert!(of(&[0.0]).starts_with("held"));
     assert!(of(&[]).ends_with("the command did not run"));
 }
@@ -164,13 +164,13 @@ fn a_breach_is_one_only_if_it_is_there_every_time() {
         |report: &perfwright_budget::Report| lines(report).lines().last().unwrap().to_owned();
     assert_eq!(
         last(&confirmed),
-        "breach command test: time < 10.0 s; measured 11.0 s; a breach in each of 2 measurements; 1 run"
+        "breach command test: time < 10.0 s; measured 11.0 s; a breach in each of 2 measurements; of 1 run: how much it varies is not known"
     );
     let again = confirmed.to_measure_again(&budgets, 2);
     confirmed.confirm(&report(9.0), &again, 3);
     assert_eq!(
         last(&confirmed),
-        "held command test: time < 10.0 s; measured 9.00 s; a breach at first, not in measurement 3; 1 run"
+        "held command test: time < 10.0 s; measured 9.00 s; a breach at first, not in measurement 3; of 1 run: how much it varies is not known"
     );
     assert!(
         confirmed.to_measure_again(&budgets, 1).is_empty(),
@@ -179,5 +179,26 @@ fn a_breach_is_one_only_if_it_is_there_every_time() {
     assert!(
         report(12.0).to_measure_again(&budgets, 3).is_empty(),
         "twice again is all"
+    );
+}
+
+#[test]
+fn a_bench_whose_command_failed_has_no_result() {
+    let file = "[[command]]\nname = \"benches\"\nrun = \"cargo bench\"\n\
+                [[budget]]\nmetric = \"bench\"\nselect = { command = \"benches\" }\nlimits = [\"median < 1s\"]\n";
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut sources = Sources::new();
+    sources.criterion(folder.path());
+    let of = |sources: &Sources| lines(&check(&budgets(file), sources, None));
+    assert!(
+        of(&sources).ends_with("no results of this name"),
+        "{}",
+        of(&sources)
+    );
+    sources.command("benches", Err("it ended with exit status: 101".to_owned()));
+    assert!(
+        of(&sources).ends_with("exit status: 101"),
+        "{}",
+        of(&sources)
     );
 }

@@ -34,7 +34,7 @@ pub(super) fn run(args: &ExplainArgs, today: Date, terminal: &mut Terminal) -> R
             continue;
         }
         any = true;
-        checked.explain(budget, args.lines, terminal);
+        checked.explain(budget, args, terminal);
         if let Some(folder) = &args.out {
             // Two ids may make one name of a file: the place in the budget file tells them apart.
             let name = format!("{}-{}.svg", place + 1, file_name(&budget.id));
@@ -55,16 +55,16 @@ impl Checked {
 
     /// Whether it was asked for, or does not hold.
     fn is_wanted(&self, budget: &Budget, ids: &[String]) -> bool {
-        let over = |row: &Row| !matches!(row.verdict, Verdict::Held | Verdict::Missing);
         match ids {
-            [] => self.rows(budget).any(over),
+            [] => self.rows(budget).any(is_over),
             ids => ids.contains(&budget.id),
         }
     }
 
-    fn explain(&self, budget: &Budget, lines: usize, terminal: &mut Terminal) {
+    fn explain(&self, budget: &Budget, args: &ExplainArgs, terminal: &mut Terminal) {
         let paint = terminal.paint();
-        for row in self.rows(budget) {
+        let asked = |row: &&Row| !args.ids.is_empty() || is_over(row);
+        for row in self.rows(budget).filter(asked) {
             let name = paint.heading(row.name().replace(char::is_control, " "));
             let sentence = row.sentence().replace(char::is_control, " ");
             terminal.line(format_args!("{name}: {} ({sentence})", row.verdict.name()));
@@ -73,7 +73,7 @@ impl Checked {
         if parts.is_empty() {
             terminal.line(paint.dim("  nothing more is known of this"));
         }
-        terminal.print(table(&parts, lines).render(terminal.width(), paint));
+        terminal.print(table(&parts, args.lines).render(terminal.width(), paint));
     }
 
     /// What makes it up; what has changed, if the baseline tells.
@@ -123,6 +123,10 @@ impl Checked {
             Ok(())
         })
     }
+}
+
+fn is_over(row: &Row) -> bool {
+    !matches!(row.verdict, Verdict::Held | Verdict::Missing)
 }
 
 /// An id as a file's name: it leads nowhere else.

@@ -145,6 +145,7 @@ fn show(report: &Report, terminal: &mut Terminal) {
         terminal.print(table.render(terminal.width(), paint));
     }
     let told = |row: &&&Row| row.level != Level::Ok || !row.reason.is_empty();
+    let mut last = String::new();
     for row in rows.iter().filter(told) {
         let place = paint.dim(format_args!("{}:{}", report.file, row.line));
         let plain = |text: &str| text.replace(char::is_control, " ");
@@ -153,7 +154,12 @@ fn show(report: &Report, terminal: &mut Terminal) {
             "" => row.verdict.name().to_owned(),
             reason => plain(reason),
         };
-        terminal.line(format_args!("{place}: {name}: {reason}"));
+        let line = format!("{place}: {name}: {reason}");
+        // Of several limits of one budget there may be the same to say.
+        if line != last {
+            terminal.line(&line);
+        }
+        last = line;
     }
     let summary = format!("Budgets: {}", report.summary());
     let summary = match report.exit_code() {
