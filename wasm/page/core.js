@@ -8,6 +8,9 @@ const MAX_BYTES = 2 ** 30;
 // How much of a file is read at once.
 const PIECE = 2 ** 22;
 
+// How a file begins that zstd packed.
+const ZSTD = "40,181,47,253";
+
 // A text in base64 as a Blob.
 async function decoded(text) {
   if (Uint8Array.fromBase64) return new Blob([Uint8Array.fromBase64(text)]);
@@ -124,16 +127,23 @@ function makeCore(post) {
 
   // Gives the viewer the bytes of a file, unpacked on the way where it is gzipped.
   async function pushed(name, blob) {
-    const head = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
-    if (head[0] === 0x1f && head[1] === 0x8b && self.DecompressionStream) {
+    const head = new Uint8Array(await blob.slice(0, 4).arrayBuffer());
+    try {
+      viewer.expect(blob.size);
+      // Few browsers know it. The reader says what to do.
+      if (head.join() === ZSTD) return await unpacked(name, blob, "zstd");
+    } catch (error) {
+      if (error instanceof RangeError) throw error;
+    }
+    if (head[0] === 0x1f && head[1] === 0x8b) {
       const tail = new DataView(await blob.slice(-4).arrayBuffer());
       const stated = tail.byteLength === 4 ? tail.getUint32(0, true) : 0;
       try {
         viewer.expect(Math.min(stated, blob.size * 1032));
-        return await unpacked(name, blob);
+        return await unpacked(name, blob, "gzip");
       } catch (error) {
         if (error instanceof RangeError) throw error;
-        // Several members, or a broken file: the reader knows more of both.
+        blob = await members(name, blob);
       }
     }
     taken = 0;
@@ -149,8 +159,8 @@ function makeCore(post) {
     }
   }
 
-  async function unpacked(name, blob) {
-    const { readable, writable } = new DecompressionStream("gzip");
+  async function unpacked(name, blob, format) {
+    const { readable, writable } = new DecompressionStream(format);
     const fill = async () => {
       const writer = writable.getWriter();
       for await (const piece of pieces(name, blob)) await writer.write(piece);
@@ -164,9 +174,38 @@ function makeCore(post) {
     await Promise.all([fill(), drain()]);
   }
 
+  // Unpacks several gzip members, of which browsers take one: it ends where a beginning stands and what is before
+  // unpacks.
+  async function members(name, blob) {
+    const bytes = new Uint8Array(await blob.arrayBuffer()), parts = [];
+    let size = 0;
+    for (let from = 0, to = 0; from < bytes.length;) {
+      do to = bytes.indexOf(0x1f, to + 1); while (to >= 0 && !(bytes[to + 1] === 0x8b && bytes[to + 2] === 8));
+      const end = to < 0 ? bytes.length : to, part = [];
+      try {
+        const reader = new Blob([bytes.subarray(from, end)]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+        let unpacked = 0;
+        for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+          part.push(value);
+          unpacked += value.length;
+          if (size + unpacked > MAX_BYTES) throw tooLarge(name);
+        }
+        parts.push(...part);
+        size += unpacked;
+        from = end;
+      } catch (error) {
+        if (error instanceof RangeError) throw error;
+        if (end === bytes.length) throw new Error("The file is gzipped, and cut short or damaged: copy it again.");
+      }
+    }
+    return new Blob(parts);
+  }
+
+  const tooLarge = name => new RangeError(`${name} holds more than 1 GiB: record less at a time`);
+
   function take(name, piece) {
     taken += piece.length;
-    if (taken > MAX_BYTES) throw new RangeError(`${name} holds more than 1 GiB: record less at a time`);
+    if (taken > MAX_BYTES) throw tooLarge(name);
     viewer.push(piece);
   }
 

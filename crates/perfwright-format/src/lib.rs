@@ -1,8 +1,8 @@
 //! Bytes to profiles and back, in the formats of many profilers.
 //!
-//! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked, with the feature `zstd` that
-//! too; text may be UTF-16) and returns the [`Profile`] with [`Warning`]s about what could not be kept. Each format has a module, to be
-//! called directly when the format is known, and to write.
+//! You give bytes, [`read`] finds out what they are (gzip around anything is unpacked by the default feature `gzip`,
+//! zstd by `zstd`; text may be UTF-16) and returns the [`Profile`] with [`Warning`]s about what could not be kept. Each
+//! format has a module, to be called directly when the format is known, and to write.
 //!
 //! | module | what writes it | read | written |
 //! |---|---|---|---|
@@ -41,6 +41,10 @@ pub mod dhat;
 mod error;
 pub mod firefox;
 pub mod folded;
+#[cfg(feature = "gzip")]
+mod gunzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "no_gunzip.rs"]
 mod gunzip;
 mod json;
 mod limits;

@@ -21,7 +21,9 @@ mod table;
 mod write;
 
 pub(crate) use read::parse;
-pub use write::{write, write_gzip};
+pub use write::write;
+#[cfg(feature = "gzip")]
+pub use write::write_gzip;
 
 use crate::{Error, Input, Limits, Read};
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
+#[cfg(feature = "gzip")]
 use flate2::{Compression, write::GzEncoder};
 use perfwright_model::{LocationId, Profile, SampleRef, StackId, keys, ordered};
 
@@ -16,6 +17,7 @@ const INTERVAL_MS: f64 = 1.0;
 ///
 /// # Errors
 /// As [`write()`].
+#[cfg(feature = "gzip")]
 pub fn write_gzip(profile: &Profile, sample_type: usize, writer: impl Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(writer, Compression::fast());
     write(profile, sample_type, &mut gzip)?;

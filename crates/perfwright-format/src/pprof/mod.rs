@@ -20,7 +20,9 @@ mod ids;
 mod read;
 mod write;
 
-pub use write::{write, write_gzip};
+pub use write::write;
+#[cfg(feature = "gzip")]
+pub use write::write_gzip;
 
 use crate::{Error, Input, Limits, Read};
 

@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
 };
 
+#[cfg(feature = "gzip")]
 use flate2::{Compression, write::GzEncoder};
 use perfwright_model::{
     Frame, FunctionId, Label, LabelSetId, LabelValue, LocationId, MappingId, Profile, SampleRef,
@@ -27,6 +28,7 @@ const CHUNK: usize = 64 << 10;
 ///
 /// # Errors
 /// What the writer says.
+#[cfg(feature = "gzip")]
 pub fn write_gzip(profile: &Profile, writer: impl Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(writer, Compression::fast());
     write(profile, &mut gzip)?;
