@@ -3,6 +3,8 @@
 
 // How much of a search is done before other messages get their turn.
 const SEARCH_SLICE = 400000;
+// How long the page's thread works before the page gets its turn, in milliseconds.
+const SLICE_MS = 12;
 // The reader's own limit is lower; this one keeps a hostile gzip file from being unpacked for ever.
 const MAX_BYTES = 2 ** 30;
 // How much of a file is read at once.
@@ -19,7 +21,7 @@ async function decoded(text) {
   return new Blob([bytes]);
 }
 
-function makeCore(post) {
+function makeCore(post, isPage) {
   let viewer, painter, frame, searching = false, search = 0, dark = false, taken = 0;
   const pause = (() => {
     const channel = new MessageChannel();
@@ -27,6 +29,13 @@ function makeCore(post) {
     channel.port1.onmessage = () => waiting.shift()();
     return () => new Promise(done => { waiting.push(done); channel.port2.postMessage(0); });
   })();
+  // Where the page's own thread does all the work, the page gets its turn between slices of it.
+  let began = 0;
+  const turn = async () => {
+    if (!isPage || performance.now() - began < SLICE_MS) return;
+    await pause();
+    began = performance.now();
+  };
   const describe = () => JSON.parse(viewer.description());
   const draw = () => { if (painter && frame) painter.draw(frame, searching); };
 
@@ -50,7 +59,9 @@ function makeCore(post) {
       post({ event: "progress", stage: "Counting" });
       await pause();
       viewer.apply(state);
+      await turn();
       viewer.prepare();
+      await turn();
       const description = describe();
       searching = description.state.split("&").some(field => field.startsWith("q="));
       draw();
@@ -148,7 +159,7 @@ function makeCore(post) {
     }
     taken = 0;
     viewer.expect(blob.size);
-    for await (const piece of pieces(name, blob)) take(name, piece);
+    for await (const piece of pieces(name, blob)) await take(name, piece);
   }
 
   // A blob in pieces large enough that their number does not matter; says how far it is.
@@ -168,7 +179,7 @@ function makeCore(post) {
     };
     const drain = async () => {
       const reader = readable.getReader();
-      for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) take(name, value);
+      for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) await take(name, value);
     };
     taken = 0;
     await Promise.all([fill(), drain()]);
@@ -203,10 +214,11 @@ function makeCore(post) {
 
   const tooLarge = name => new RangeError(`${name} holds more than 1 GiB: record less at a time`);
 
-  function take(name, piece) {
+  async function take(name, piece) {
     taken += piece.length;
     if (taken > MAX_BYTES) throw tooLarge(name);
     viewer.push(piece);
+    await turn();
   }
 
   // One call after the other, but those that are cheap do not wait for a file.

@@ -4,6 +4,8 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     path::{Path, PathBuf},
 };
 
@@ -126,4 +128,26 @@ pub(crate) fn painted(page: &mut Page) -> u64 {
         }})()"
     );
     page.browser.value(&count).as_u64().expect("a number")
+}
+
+/// Answers every request with these bytes, and gives the address; lines of `headers` end in `\r\n` but for the last.
+pub(crate) fn serve(headers: &str, bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{headers}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        bytes.len()
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).expect("a request");
+            // A browser that is closed meanwhile does not matter.
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&bytes));
+        }
+    });
+    format!("http://{address}/")
 }

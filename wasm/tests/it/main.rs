@@ -6,7 +6,9 @@ mod export;
 mod fixture;
 mod harness;
 mod model;
+mod packed;
 mod page;
+mod refused;
 mod second;
 mod source;
 

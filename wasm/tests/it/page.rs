@@ -1,16 +1,11 @@
 //! The page in Chromium: the committed file, opened from disk.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpListener,
-};
-
 use perfwright_viewer_html::HTML;
 use serde_json::{Value, json};
 
 use crate::{
     fixture,
-    harness::{Page, SHOWN, painted},
+    harness::{Page, SHOWN, painted, serve},
 };
 
 #[test]
@@ -48,31 +43,10 @@ fn a_profile_comes_by_the_file_dialog_and_by_paste() {
     page.done();
 }
 
-/// Answers every request with these bytes, to whoever asks from wherever.
-fn serve(bytes: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).expect("a request");
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                bytes.len()
-            );
-            // A browser that is closed meanwhile does not matter.
-            let _ = stream
-                .write_all(head.as_bytes())
-                .and_then(|()| stream.write_all(bytes));
-        }
-    });
-    format!("http://{address}/stacks.folded")
-}
-
 #[test]
 fn a_profile_comes_from_an_address() {
-    let url = serve(b"main;parse 12\nmain;render 30\n");
+    let folded = b"main;parse 12\nmain;render 30\n".to_vec();
+    let url = serve("Access-Control-Allow-Origin: *", folded) + "stacks.folded";
     let hash = format!("#view=table&url={url}");
     let Some(mut page) = Page::of("url", HTML.as_bytes(), &hash) else {
         return;
