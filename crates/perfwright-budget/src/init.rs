@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::{budgets::FILE_VERSION, measure::Sources};
 
+/// What makes editors check and complete the file.
+const HINT: &str = "# `budget schema -o perfwright.schema.json` makes editors that know TOML check and complete this file.\n\
+                    #:schema ./perfwright.schema.json";
 /// Crates and routes that are proposed, at most.
 const MOST: usize = 10;
 /// What is measured may grow by half before it is a breach: a budget is to catch what is wrong, not what is noise.
@@ -18,7 +21,7 @@ impl Sources {
     /// A budget file that what was measured holds, with half as much again as room: latencies of routes, memory,
     /// allocations, the crates that use most CPU time. Where nothing was measured it has no budgets.
     pub fn propose(&self) -> String {
-        let mut file = format!("version = {FILE_VERSION}\n");
+        let mut file = format!("{HINT}\nversion = {FILE_VERSION}\n");
         if let Some(report) = self.report() {
             requests(report, &mut file);
             process(report, &mut file);

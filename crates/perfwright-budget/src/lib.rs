@@ -62,6 +62,8 @@ mod names;
 mod output;
 mod pattern;
 mod rules;
+#[cfg(feature = "schema")]
+mod schema;
 mod units;
 
 pub use budgets::{Budget, Budgets, CommandSpec, FILE_VERSION, PackageQuery};
@@ -74,3 +76,5 @@ pub use measure::{CommandRun, CommandRuns, Measurements, Part, SourceError, Sour
 pub use metric::Metric;
 pub use pattern::Pattern;
 pub use rules::Rules;
+#[cfg(feature = "schema")]
+pub use schema::schema;

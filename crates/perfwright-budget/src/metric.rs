@@ -65,6 +65,8 @@ pub(crate) struct Spec {
     pub(crate) names_stat: bool,
     /// What its percentiles are, if it has any.
     pub(crate) percentiles: Option<Dimension>,
+    /// Whether it has shares above any value, such as `above 200ms`.
+    pub(crate) has_shares_above: bool,
     /// What can be selected by.
     pub(crate) select: &'static [&'static str],
     /// What must be selected: one of each of these.
@@ -108,6 +110,7 @@ const OF_A_RUN: Spec = Spec {
     stats: &[],
     names_stat: false,
     percentiles: None,
+    has_shares_above: false,
     select: &[],
     needs: &[],
     min_samples: 1,
@@ -145,6 +148,7 @@ pub(crate) const SPECS: &[Spec] = &[
         stats: &[("mean", Time, "on average"), ("max", Time, "the longest")],
         names_stat: true,
         percentiles: Some(Time),
+        has_shares_above: true,
         select: &["route", "span"],
         series: Series::Live,
         is_timing: true,
@@ -476,7 +480,7 @@ impl Metric {
         let spec = self.spec();
         let named = spec.stats.iter().find(|(name, ..)| *name == stat);
         let percentile = || spec.percentiles.filter(|_| quantile(stat).is_some());
-        let above = || (self == Self::Latency && threshold(stat).is_some()).then_some(SHARE);
+        let above = || (spec.has_shares_above && threshold(stat).is_some()).then_some(SHARE);
         named.map(|stat| stat.1).or_else(percentile).or_else(above)
     }
 
@@ -498,7 +502,10 @@ impl Metric {
         let percentiles = "p50, p95, p99.9 and other percentiles";
         let mut names: Vec<_> = spec.stats.iter().map(|(name, ..)| *name).collect();
         names.splice(0..0, spec.percentiles.map(|_| percentiles));
-        names.extend((self == Self::Latency).then_some("above 200ms and other shares"));
+        names.extend(
+            spec.has_shares_above
+                .then_some("above 200ms and other shares"),
+        );
         names.join(", ")
     }
 }

@@ -61,6 +61,19 @@ impl Dimension {
         !matches!(self, Self::BytesPerSecond | Self::Any)
     }
 
+    /// Its units, where it is not made of others.
+    #[cfg(feature = "schema")]
+    pub(crate) fn units(self) -> Vec<&'static str> {
+        let names = |units: &[(&'static str, f64)]| units.iter().map(|(name, _)| *name).collect();
+        match self {
+            Self::Share { .. } => vec!["%"],
+            Self::Time => names(&TIMES),
+            Self::Bytes => names(&BYTES),
+            Self::PerSecond => names(&RATES),
+            Self::Count | Self::BytesPerSecond | Self::Any => Vec::new(),
+        }
+    }
+
     /// Whether values may be of a clock; numbers of things and bytes are not.
     pub(crate) fn is_of_a_clock(self) -> bool {
         !matches!(self, Self::Count | Self::Bytes)

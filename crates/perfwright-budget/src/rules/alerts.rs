@@ -18,7 +18,7 @@ const MISSING_FOR: f64 = 900.0;
 /// What rates are taken over.
 const WINDOW: &str = "5m";
 /// The value of each budget, as it is recorded.
-const VALUE: &str = "perfwright_budget_value";
+pub(super) const VALUE: &str = "perfwright_budget_value";
 /// The share of what is bad, over a window.
 const BAD: &str = "perfwright_budget_bad";
 

@@ -1,6 +1,7 @@
 //! Budgets as rules of Prometheus: what a running service serves, held against the same file.
 
 mod alerts;
+mod dashboard;
 mod expression;
 mod yaml;
 

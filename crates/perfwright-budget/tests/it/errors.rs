@@ -25,8 +25,10 @@ macro_rules! wrong {
             insta::assert_snapshot!(stringify!($name), errors(&$text));
         }
     )*
-        /// All of them.
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        /// All of them, with their texts.
+        pub(crate) fn cases() -> Vec<(&'static str, String)> {
+            vec![$((stringify!($name), $text.to_string())),*]
+        }
     };
 }
 
@@ -163,7 +165,7 @@ wrong! {
 #[test]
 fn every_error_has_a_snapshot_with_help() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots");
-    for name in NAMES {
+    for (name, _) in cases() {
         let file = folder.join(format!("it__errors__{name}.snap"));
         let text = std::fs::read_to_string(&file).expect(name);
         assert!(text.contains("perfwright.toml:"), "{name} has no place");

@@ -13,6 +13,7 @@ mod pages;
 mod profiles;
 mod promtool;
 mod rules;
+mod schema;
 mod sources;
 mod verdicts;
 

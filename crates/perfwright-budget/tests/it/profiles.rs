@@ -331,7 +331,12 @@ fn a_share_is_explained_by_functions_and_routes() {
 #[test]
 fn what_is_proposed_reads_and_holds() {
     let mut sources = Sources::new();
-    assert_eq!(sources.propose(), "version = 1\n");
+    let nothing = sources.propose();
+    assert!(
+        nothing.contains("\n#:schema ./perfwright.schema.json\nversion = 1\n"),
+        "{nothing}"
+    );
+    assert_eq!(Budgets::parse("a.toml", &nothing).unwrap().iter().len(), 0);
     sources.profile("cpu", shop());
     let report = r#"{"schema_version": 1, "memory": {"resident_peak": 123456789, "allocations": 3210},
         "load": {"all": {"count": 1000, "p95_ms": 12.34}}}"#;

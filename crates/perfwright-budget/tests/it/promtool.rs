@@ -81,6 +81,27 @@ fn rules_of_all_kinds_are_rules_to_promtool() {
     .check();
 }
 
+#[test]
+fn the_expressions_of_a_dashboard_are_prometheuss() {
+    let dashboard = budgets(rules::FILE).to_grafana_dashboard(today());
+    let json: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let mut rules = String::from("groups:\n- name: all\n  rules:\n");
+    for panel in json["panels"].as_array().unwrap() {
+        let expr = &panel["targets"][0]["expr"];
+        let _ = writeln!(
+            rules,
+            "  - record: \"panel_{}\"\n    expr: {expr}",
+            panel["id"]
+        );
+    }
+    Case {
+        rules,
+        series: &[],
+        fires: &[],
+    }
+    .check();
+}
+
 /// 60 requests a minute in 20 minutes, fast; then as many slow ones for 20 minutes; then fast again.
 fn slow_from_20_to_40() -> [(String, &'static str); 4] {
     let fast = "0+60x20 1200+0x18 1200+60x40";

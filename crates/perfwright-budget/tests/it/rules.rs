@@ -74,3 +74,26 @@ fn no_budgets_are_no_rules() {
         "groups:\n  - name: perfwright-budgets\n    rules: []\n"
     );
 }
+
+#[test]
+fn a_dashboard_has_a_panel_for_each_value_that_is_recorded() {
+    let budgets = budgets(FILE);
+    let dashboard = budgets.to_grafana_dashboard(today());
+    insta::assert_snapshot!("dashboard", dashboard);
+    let json: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = json["panels"].as_array().unwrap();
+    let shown = panels
+        .iter()
+        .filter_map(|panel| panel["targets"][0]["expr"].as_str());
+    let shown: Vec<_> = shown
+        .filter(|expr| expr.starts_with("perfwright_budget_value"))
+        .collect();
+    let rules = budgets.to_prometheus_rules(today()).yaml;
+    let recorded = rules
+        .matches("- record: \"perfwright_budget_value\"")
+        .count();
+    assert_eq!(shown.len(), recorded);
+    let ids: std::collections::BTreeSet<_> =
+        panels.iter().map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len());
+}
