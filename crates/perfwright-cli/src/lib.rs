@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod browser;
 mod budget;
+mod machine;
 mod profile;
 mod report;
 mod table;

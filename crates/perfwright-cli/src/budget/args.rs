@@ -31,7 +31,28 @@ pub enum BudgetCommand {
     Rules(RulesArgs),
     /// Propose a budget file from what a run measured.
     Init(InitArgs),
+    /// Print the JSON schema of budget files, for editors that check and complete TOML.
+    Schema(SchemaArgs),
 }
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  Make editors check and complete perfwright.toml, whose first line then is `#:schema ./perfwright.schema.json`
+    cargo perfwright budget schema -o perfwright.schema.json";
+
+/// Print the JSON schema of budget files, for editors that check and complete TOML.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// The file to write; - for standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+}
+
+const RULES_EXAMPLES: &str = "\
+Examples:
+  Rules for Prometheus, and a dashboard for Grafana that shows what they record
+    cargo perfwright budget rules -o rules.yml --grafana dashboard.json";
 
 /// Propose a budget file from what a run measured.
 ///
@@ -53,9 +74,11 @@ pub struct InitArgs {
 
 /// Write the budgets that a running service tells of as rules for Prometheus.
 ///
-/// Limits become recording and alerting rules, those of error rates alerts on how fast errors use up what is
-/// allowed. Where a limit tightens later, write the rules again then.
+/// Limits become recording and alerting rules, objectives alerts on how fast errors use up what is allowed, over
+/// four pairs of windows. A value that is not told is an alert, too. Limits that tighten later and waivers that end do
+/// so in the rules by themselves. `promtool check rules` reads the file.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = RULES_EXAMPLES)]
 pub struct RulesArgs {
     /// The budget file
     #[arg(long, value_name = "FILE", default_value = "perfwright.toml")]
@@ -63,6 +86,9 @@ pub struct RulesArgs {
     /// The file to write; - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+    /// Write a dashboard for Grafana, too, as JSON to import
+    #[arg(long, value_name = "FILE")]
+    pub grafana: Option<PathBuf>,
 }
 
 /// Where the numbers come from.

@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod explain;
 mod live;
+mod rules;
 mod sources;
 
 use std::fs;
@@ -17,7 +18,7 @@ use perfwright_budget::{Budgets, Date, Level, Report, Row, Sources, Verdict};
 use crate::table::{Cell, Column, Table};
 use crate::terminal::Terminal;
 use crate::view::output;
-use args::{BudgetCommand, CheckArgs, Format, InitArgs, RulesArgs};
+use args::{BudgetCommand, CheckArgs, Format, InitArgs};
 use check::{Checked, Purpose};
 
 /// A budget file that cannot be used.
@@ -30,8 +31,9 @@ pub(crate) fn run(command: &BudgetCommand, terminal: &mut Terminal) -> Result<u8
     match command {
         BudgetCommand::Check(args) => check(args, today(), terminal),
         BudgetCommand::Explain(args) => explain::run(args, today(), terminal),
-        BudgetCommand::Rules(args) => rules(args, today(), terminal),
+        BudgetCommand::Rules(args) => rules::write(args, today(), terminal),
         BudgetCommand::Init(args) => init(args, terminal),
+        BudgetCommand::Schema(args) => rules::schema(args, terminal),
     }
 }
 
@@ -74,20 +76,6 @@ fn init(args: &InitArgs, terminal: &mut Terminal) -> Result<u8> {
     output::write(&args.file, terminal, |file| {
         Ok(file.write_all(text.as_bytes())?)
     })?;
-    Ok(0)
-}
-
-fn rules(args: &RulesArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
-    let Some(budgets) = read(&args.file, terminal)? else {
-        return Ok(BAD_FILE);
-    };
-    let rules = budgets.to_prometheus_rules(today);
-    output::write(&args.output, terminal, |file| {
-        Ok(file.write_all(rules.yaml.as_bytes())?)
-    })?;
-    for left_out in &rules.left_out {
-        terminal.note(format_args!("left out: {left_out}"));
-    }
     Ok(0)
 }
 

@@ -13,6 +13,7 @@ use perfwright_model::Profile;
 
 use super::args::SourceArgs;
 use super::live;
+use crate::machine;
 use crate::terminal::Terminal;
 use crate::view::input;
 
@@ -70,6 +71,13 @@ pub(super) fn current(
         }
     }
     add_environment(&mut sources, budgets);
+    if let Some(load) = budgets
+        .needs_load()
+        .then(machine::running_per_core)
+        .flatten()
+    {
+        sources.load_per_core(load);
+    }
     Ok(sources)
 }
 

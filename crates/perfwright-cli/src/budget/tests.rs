@@ -52,8 +52,9 @@ fn run_command(name: &str, folder: &TempDir, more: &[&str]) -> (Result<u8>, Capt
     let code = match command {
         BudgetCommand::Check(args) => check(&args, today, &mut terminal),
         BudgetCommand::Explain(args) => explain::run(&args, today, &mut terminal),
-        BudgetCommand::Rules(args) => rules(&args, today, &mut terminal),
+        BudgetCommand::Rules(args) => rules::write(&args, today, &mut terminal),
         BudgetCommand::Init(args) => init(&args, &mut terminal),
+        BudgetCommand::Schema(args) => rules::schema(&args, &mut terminal),
     };
     (code, captured)
 }
@@ -258,6 +259,34 @@ fn rules_are_written_and_what_is_left_out_is_told() {
         "{}",
         captured.err()
     );
+}
+
+#[test]
+fn a_dashboard_and_a_schema_are_written() {
+    let folder = folder(HELD);
+    let (rules, dashboard) = (
+        folder.path().join("rules.yml"),
+        folder.path().join("board.json"),
+    );
+    let files = [
+        "-o",
+        rules.to_str().unwrap(),
+        "--grafana",
+        dashboard.to_str().unwrap(),
+    ];
+    assert_eq!(run_command("rules", &folder, &files).0.unwrap(), 0);
+    let json = |file| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    };
+    assert!(fs::read_to_string(&rules).unwrap().starts_with("groups:"));
+    assert!(json(dashboard)["panels"].as_array().unwrap().len() > 1);
+    let file = folder.path().join("schema.json");
+    let args = args::SchemaArgs {
+        output: file.clone(),
+    };
+    let (mut terminal, _) = Terminal::captured(120);
+    assert_eq!(rules::schema(&args, &mut terminal).unwrap(), 0);
+    assert_eq!(json(file)["title"], "Budgets of performance");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use perfwright::control::{CaptureOrder, HeapOrder, Order};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::args::ProfileArgs;
@@ -15,6 +16,8 @@ use super::load::{Client, Load, Mix, Tally};
 use super::process::{Ending, Process};
 use super::session::{Door, Session};
 use super::target::Plan;
+use crate::machine;
+use crate::report::CpuMoment;
 use crate::terminal::Terminal;
 
 /// Between two questions whether the service is ready.
@@ -47,12 +50,27 @@ pub(crate) struct Captured {
     pub(crate) program_args: Vec<String>,
     pub(crate) started: SystemTime,
     pub(crate) duration: Duration,
+    /// Processes of others that ran on each core just before the program was started.
+    pub(crate) load_per_core: Option<f64>,
+    /// The CPU time that the program had taken, over time.
+    pub(crate) cpu_timeline: Vec<CpuMoment>,
     /// Why it was shorter than asked.
     pub(crate) ended_early: Option<String>,
     /// What the load met, by kind of request; `None` without a load.
     pub(crate) load: Option<Vec<(String, Tally)>>,
     /// The program's own failure: its profile is written all the same.
     pub(crate) failure: Option<String>,
+}
+
+/// How many ticks of the progress bar, a tenth of a second each, are between two moments of the CPU time.
+const CPU_TICKS: u32 = 5;
+
+impl CpuMoment {
+    fn now(pid: u32, begin: Instant) -> Option<CpuMoment> {
+        let cpu_nanos = machine::cpu_nanos(pid)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        Some(CpuMoment { seconds, cpu_nanos })
+    }
 }
 
 /// Why the program cannot be captured, and whether another port may help.
@@ -91,6 +109,8 @@ struct Running {
     raw: PathBuf,
     heap: Option<HeapOrder>,
     raw_spans: PathBuf,
+    load_per_core: Option<f64>,
+    cpu_timeline: Vec<CpuMoment>,
 }
 
 impl Running {
@@ -100,6 +120,10 @@ impl Running {
         terminal: &mut Terminal,
     ) -> Result<Running, NotReady> {
         let (program_args, addr) = program_args(job)?;
+        let load_per_core = spawn_blocking(machine::running_per_core)
+            .await
+            .ok()
+            .flatten();
         let log = job.folder.join("program.log");
         let mut process = Process::start(job.exe, &program_args, door.path(), &log)?;
         let step = terminal.step("Starting", starting(job.name, &program_args));
@@ -125,6 +149,8 @@ impl Running {
             raw,
             heap,
             raw_spans,
+            load_per_core,
+            cpu_timeline: Vec::new(),
         };
         if let Some((_, addr)) = &running.load {
             let addr = *addr;
@@ -178,6 +204,8 @@ impl Running {
             program_args: self.program_args,
             started,
             duration,
+            load_per_core: self.load_per_core,
+            cpu_timeline: self.cpu_timeline,
             ended_early,
             load,
             failure,
@@ -226,10 +254,16 @@ impl Running {
         let millis = u64::try_from(job.args.seconds.as_millis()).unwrap_or(u64::MAX);
         let step = terminal.step_of("Capturing", &text, millis);
         let begin = Instant::now();
+        let pid = self.process.id();
+        let timeline = &mut self.cpu_timeline;
+        timeline.extend(CpuMoment::now(pid, begin));
         let progress = async {
-            loop {
+            for tick in 1.. {
                 sleep(Duration::from_millis(100)).await;
                 let elapsed = begin.elapsed();
+                if tick % CPU_TICKS == 0 {
+                    timeline.extend(CpuMoment::now(pid, begin));
+                }
                 step.position(
                     u64::try_from(elapsed.as_millis())
                         .unwrap_or(u64::MAX)

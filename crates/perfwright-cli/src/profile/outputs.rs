@@ -43,6 +43,10 @@ pub(crate) fn write(folder: &Path, captured: &Captured, about: &About) -> Result
         &audit.unwrap_or_default(),
         &symbols,
     );
+    report
+        .capture
+        .cpu_timeline
+        .clone_from(&captured.cpu_timeline);
     report.load = captured
         .load
         .as_ref()
@@ -192,6 +196,7 @@ fn run_info(captured: &Captured, about: &About) -> RunInfo {
             .map_or(0, |time| time.as_secs()),
         duration_s: captured.duration.as_secs_f64(),
         ended_early: captured.ended_early.clone(),
+        load_per_core: captured.load_per_core,
     }
 }
 
@@ -296,6 +301,11 @@ mod tests {
             program_args: vec!["--listen".into()],
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
             duration: Duration::from_secs(2),
+            load_per_core: Some(0.5),
+            cpu_timeline: vec![crate::report::CpuMoment {
+                seconds: 0.5,
+                cpu_nanos: 7,
+            }],
             ended_early: None,
             load: Some(vec![(
                 "listing".into(),
@@ -331,6 +341,8 @@ mod tests {
         assert_eq!(json["load"]["requests"][0]["rps"], 2.0);
         assert_eq!(json["load"]["all"]["p50_ms"], 2.0);
         assert_eq!(json["run"]["started_unix"], 5);
+        assert_eq!(json["run"]["load_per_core"], 0.5);
+        assert_eq!(json["capture"]["cpu_timeline"][0]["cpu_nanos"], 7);
         assert_eq!(report.top_self[0].function, "parse");
         let read = perfwright_format::read(
             &fs::read(folder.path().join("cpu.pb.gz")).unwrap(),

@@ -52,6 +52,12 @@ struct Output {
 }
 
 impl Process {
+    /// The program's process id.
+    pub(crate) fn id(&self) -> u32 {
+        // A group's id is that of the process it was made for, and never negative.
+        self.group.unsigned_abs()
+    }
+
     /// Starts a program whose output goes to `log`, with `socket` as the command to say hello to.
     pub(crate) fn start(exe: &Path, args: &[String], socket: &Path, log: &Path) -> Result<Process> {
         let log = File::create(log).with_context(|| format!("write {}", log.display()))?;

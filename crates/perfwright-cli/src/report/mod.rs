@@ -76,6 +76,8 @@ pub(crate) struct RunInfo {
     pub(crate) duration_s: f64,
     /// Why it was shorter than asked, if it was.
     pub(crate) ended_early: Option<String>,
+    /// Processes of others that ran on each core just before; `null` if the system does not tell.
+    pub(crate) load_per_core: Option<f64>,
 }
 
 /// The sampler's account of itself.
@@ -106,6 +108,15 @@ pub(crate) struct Capture {
     pub(crate) sees_kernel: bool,
     pub(crate) frame_pointers: Option<bool>,
     pub(crate) notes: Vec<String>,
+    /// Every half a second.
+    pub(crate) cpu_timeline: Vec<CpuMoment>,
+}
+
+/// The CPU time that the program had taken since it began, at a moment of the capture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct CpuMoment {
+    pub(crate) seconds: f64,
+    pub(crate) cpu_nanos: u64,
 }
 
 /// What the load did.
@@ -328,6 +339,7 @@ impl From<&Audit> for Capture {
             sees_kernel: audit.sees_kernel,
             frame_pointers: audit.frame_pointers,
             notes: audit.notes.clone(),
+            cpu_timeline: Vec::new(),
         }
     }
 }

@@ -82,6 +82,7 @@ fn report() -> Report {
         started_unix: 1_795_225_180,
         duration_s: 10.04,
         ended_early: None,
+        load_per_core: Some(0.25),
     };
     let stats = |name: &str, count, errors| RequestStats {
         name: name.into(),

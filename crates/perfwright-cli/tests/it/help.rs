@@ -49,7 +49,7 @@ fn commands() {
 
 #[test]
 fn commands_of_budget() {
-    for name in ["check", "explain", "init", "rules"] {
+    for name in ["check", "explain", "init", "rules", "schema"] {
         insta::assert_snapshot!(format!("budget_{name}"), help(&["budget", name]));
     }
 }
