@@ -1,5 +1,6 @@
 //! The command line from outside.
 
+mod ci;
 mod help;
 mod profile;
 mod view;
