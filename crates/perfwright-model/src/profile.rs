@@ -1,5 +1,7 @@
 //! The profile: its tables, and the ways to fill and read them.
 
+use std::borrow::Cow;
+
 use crate::{
     Frame, Function, FunctionId, Label, LabelSetId, LabelValue, Location, LocationId, Mapping,
     MappingId, Meta, SampleRef, SampleType, StackId, StackNode, StringId, index::Index, ordered,
@@ -25,6 +27,7 @@ pub struct Profile {
     frames: Vec<Frame>,
     /// `stacks[0]` is the root and has no location.
     stacks: Vec<StackNode>,
+    /// Over the nodes that do not lie right behind their parents.
     stack_index: Index,
     /// The stack that was pushed last, from the root: the next one mostly begins with the same callers.
     last_stack: LastStack,
@@ -324,7 +327,18 @@ impl Profile {
         id
     }
 
+    /// A node is mostly made right behind its parent, by the stack that both came with: there it is looked for first,
+    /// and those that lie there are not in the index, which then is small and rarely asked.
     fn find_or_add_stack(&mut self, node: StackNode) -> StackId {
+        let behind = node.parent.index() + 1;
+        match self.stacks.get(behind) {
+            Some(other) if *other == node => return StackId::from_index(behind),
+            Some(_) => {}
+            None => {
+                self.stacks.push(node);
+                return StackId::from_index(behind);
+            }
+        }
         let hash = hash_stack(&self.stack_index, &node);
         let stacks = &self.stacks;
         if let Some(id) = self
@@ -352,6 +366,11 @@ impl Profile {
             .fold(StackId::ROOT, |parent, location| {
                 self.push_stack(parent, location)
             })
+    }
+
+    /// The stack of these locations, the leaf first, as pprof writes them.
+    pub fn intern_stack_leaf_first(&mut self, locations: &[LocationId]) -> StackId {
+        self.intern_stack_root_first(locations.iter().rev().copied())
     }
 
     /// A node of the stack tree; `None` for the root. A parent has a smaller id than its children, so one
@@ -406,14 +425,14 @@ impl Profile {
 
     /// The set of these labels. Their order counts only among labels of the same key.
     pub fn intern_labels(&mut self, labels: &[Label]) -> LabelSetId {
-        let mut sorted = labels.to_vec();
+        let mut sorted = Cow::Borrowed(labels);
         if !labels.is_sorted_by_key(|label| label.key) {
             let order = ordered(labels.len(), &|a, b| labels[a].key.cmp(&labels[b].key));
             sorted = order.into_iter().map(|at| labels[at]).collect();
         }
         let hash = hash_labels(&self.label_index, &sorted);
         let found = self.label_index.find(hash, |id| {
-            self.label_sets[id as usize].of(&self.labels) == sorted
+            self.label_sets[id as usize].of(&self.labels) == &*sorted
         });
         if let Some(id) = found {
             return LabelSetId(id);
@@ -519,6 +538,16 @@ impl Profile {
         self.samples().fold(0, |sum, sample| {
             sum.saturating_add(sample.values[sample_type])
         })
+    }
+
+    /// Multiplies all values of one sample type, which saturate, and names the unit that they then have: those of
+    /// `milliseconds` are `microseconds` after a factor of 1000.
+    ///
+    /// # Panics
+    /// If the profile has no such sample type.
+    pub fn rescale(&mut self, sample_type: usize, factor: i64, unit: &str) {
+        unit.clone_into(&mut self.sample_types[sample_type].unit);
+        self.samples.rescale(sample_type, factor);
     }
 
     /// The memory that the tables hold, in bytes.

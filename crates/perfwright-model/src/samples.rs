@@ -120,6 +120,12 @@ impl Samples {
         }
     }
 
+    pub(crate) fn rescale(&mut self, column: usize, factor: i64) {
+        for value in self.values.iter_mut().skip(column).step_by(self.width) {
+            *value = value.saturating_mul(factor);
+        }
+    }
+
     pub(crate) fn heap_bytes(&self) -> usize {
         self.stacks.capacity() * 4
             + self.labels.capacity() * 4

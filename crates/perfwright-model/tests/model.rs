@@ -330,7 +330,43 @@ fn documented_costs_hold() {
     );
 }
 
+#[test]
+fn a_rescaled_type_has_another_unit_and_other_values() {
+    let types = [SampleType::new("a", "count"), SampleType::new("wall", "ms")];
+    let mut profile = Profile::new(types);
+    let stack = profile.intern_stack_root_first([]);
+    profile.push_sample(stack, LabelSetId::EMPTY, &[3, 4]);
+    profile.push_sample(stack, LabelSetId::EMPTY, &[5, i64::MAX]);
+    profile.rescale(1, 1_000, "us");
+    assert_eq!(profile.sample_types()[1], SampleType::new("wall", "us"));
+    let values: Vec<_> = profile
+        .samples()
+        .flat_map(|sample| sample.values.to_vec())
+        .collect();
+    assert_eq!(values, [3, 4_000, 5, i64::MAX]);
+}
+
 proptest! {
+    /// In whatever order parents and children come, equal stacks are one node.
+    #[test]
+    fn pushed_nodes_are_those_of_a_map(
+        pushes in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize), 0..200),
+    ) {
+        let mut profile = Profile::default();
+        let locations = ["a", "b", "c", "d"].map(|name| profile.frame_location(name));
+        let mut known = std::collections::HashMap::new();
+        let mut nodes = vec![StackId::ROOT];
+        for (parent, location) in pushes {
+            let parent = *parent.get(&nodes);
+            let node = profile.push_stack(parent, locations[location]);
+            prop_assert_eq!(*known.entry((parent, location)).or_insert(node), node);
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+        prop_assert_eq!(profile.stack_count(), known.len() + 1);
+    }
+
     #[test]
     fn merging_the_parts_gives_the_whole(
         lines in prop::collection::vec((prop::collection::vec(0_u8..5, 1..6), 1_i64..100), 0..60),
