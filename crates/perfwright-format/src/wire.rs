@@ -13,8 +13,8 @@ const CUT_SHORT: &str = "the file is cut short, copy it again";
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
-    /// Where `rest` starts in the whole input.
-    offset: usize,
+    /// Where `rest` ends in the whole input.
+    end: usize,
 }
 
 /// One field of a message.
@@ -40,8 +40,14 @@ impl<'a> Fields<'a> {
     pub(crate) fn new(bytes: &'a [u8], offset: usize) -> Self {
         Self {
             rest: bytes,
-            offset,
+            end: offset + bytes.len(),
         }
+    }
+
+    /// Where the rest begins in the whole input.
+    #[inline]
+    pub(crate) fn offset(&self) -> usize {
+        self.end - self.rest.len()
     }
 
     /// The next field; `None` at the end of the message.
@@ -50,7 +56,7 @@ impl<'a> Fields<'a> {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let offset = self.offset;
+        let offset = self.offset();
         let tag = self.varint()?;
         let value = self.value(tag, offset)?;
         let number = tag >> 3;
@@ -71,7 +77,7 @@ impl<'a> Fields<'a> {
             1 => self.take(8).map(|_| Value::Fixed),
             2 => {
                 let len = self.varint()?;
-                let start = self.offset;
+                let start = self.offset();
                 // Longer than the address space is longer than the input, too.
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
                 Ok(Value::Bytes(self.take(len)?, start))
@@ -89,7 +95,7 @@ impl<'a> Fields<'a> {
     fn skip_group(&mut self, number: u64) -> Result<(), Error> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {
-            let offset = self.offset;
+            let offset = self.offset();
             let tag = self.varint()?;
             match tag & 7 {
                 3 => open.push(tag >> 3),
@@ -105,7 +111,6 @@ impl<'a> Fields<'a> {
     pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         if let [byte @ 0..0x80, rest @ ..] = self.rest {
             self.rest = rest;
-            self.offset += 1;
             return Ok((*byte).into());
         }
         self.long_varint()
@@ -122,23 +127,24 @@ impl<'a> Fields<'a> {
                 break;
             }
             self.rest = &self.rest[position + 1..];
-            self.offset += position + 1;
             return Ok(value);
         }
         if self.rest.len() < MAX_VARINT_LEN {
-            return Err(truncated(self.offset, "a number ends before its last byte"));
+            return Err(truncated(
+                self.offset(),
+                "a number ends before its last byte",
+            ));
         }
-        Err(malformed(self.offset, "a number of more than 64 bits"))
+        Err(malformed(self.offset(), "a number of more than 64 bits"))
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let Some((taken, rest)) = self.rest.split_at_checked(len) else {
             let have = self.rest.len();
             let message = format!("{len} bytes are announced, but only {have} follow");
-            return Err(truncated(self.offset, &message));
+            return Err(truncated(self.offset(), &message));
         };
         self.rest = rest;
-        self.offset += len;
         Ok(taken)
     }
 }
@@ -177,26 +183,45 @@ impl<'a> Field<'a> {
 
     /// The values of a repeated integer field, packed or not.
     #[inline]
-    pub(crate) fn each_varint(
-        &self,
-        mut each: impl FnMut(u64) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        match self.value {
-            Value::Varint(value) => each(value),
-            Value::Bytes(bytes, start) => {
-                let mut packed = Fields::new(bytes, start);
-                while !packed.rest.is_empty() {
-                    each(packed.varint()?)?;
-                }
-                Ok(())
-            }
-            _ => Err(self.wrong_type("a list of integers")),
-        }
+    pub(crate) fn varints(&self) -> Result<Varints<'a>, Error> {
+        let (single, packed) = match self.value {
+            Value::Varint(value) => (Some(value), Fields::new(&[], self.offset)),
+            Value::Bytes(bytes, start) => (None, Fields::new(bytes, start)),
+            _ => return Err(self.wrong_type("a list of integers")),
+        };
+        Ok(Varints { single, packed })
     }
 
     fn wrong_type(&self, expected: &str) -> Error {
         let message = format!("field {} should be {expected} and is not", self.number);
         malformed(self.offset, message)
+    }
+}
+
+/// The values of a repeated integer field.
+#[derive(Debug)]
+pub(crate) struct Varints<'a> {
+    /// One that is not packed.
+    single: Option<u64>,
+    packed: Fields<'a>,
+}
+
+impl Varints<'_> {
+    /// The next value. In the viewer this crate is compiled to be small, but a stack has many of them.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Result<Option<u64>, Error> {
+        match *self.packed.rest {
+            [] => Ok(self.single.take()),
+            [value @ 0..0x80, ref rest @ ..] => {
+                self.packed.rest = rest;
+                Ok(Some(value.into()))
+            }
+            [low, high @ 0..0x80, ref rest @ ..] => {
+                self.packed.rest = rest;
+                Ok(Some(u64::from(high) << 7 | u64::from(low & 0x7f)))
+            }
+            _ => self.packed.long_varint().map(Some),
+        }
     }
 }
 
@@ -258,7 +283,7 @@ mod tests {
             put_varint(&mut bytes, value);
             let mut fields = Fields::new(&bytes, 0);
             assert_eq!(fields.varint(), Ok(value));
-            assert_eq!(fields.offset, bytes.len());
+            assert_eq!(fields.offset(), bytes.len());
         }
     }
 

@@ -1,8 +1,8 @@
 //! Decoding `profile.proto`.
 //!
 //! A message may come before the one it refers to (writers put the string table behind everything), so the
-//! decoder goes over the top level once a table, from the strings up to the samples. Skipping a message is
-//! reading its length; nothing is copied.
+//! decoder goes over the whole once for the header and the strings, and over the messages of each other kind after
+//! that, up to the samples. Skipping a message is reading its length; nothing is copied.
 
 use std::{
     borrow::Cow,
@@ -16,8 +16,10 @@ use perfwright_model::{
 
 use super::{TIME_LABEL, TIME_UNIT, field::profile as top, ids::Ids};
 use crate::{
-    Error, ErrorKind, Format, Limits, Place, Read, WarningKind, limits::too_many,
-    warning::Warnings, wire::Fields,
+    Error, ErrorKind, Format, Limits, Place, Read, WarningKind,
+    limits::too_many,
+    warning::Warnings,
+    wire::{Field, Fields, Varints},
 };
 
 /// Decodes a profile that is not compressed.
@@ -29,8 +31,19 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
             "the input is empty: nothing was recorded, or the copy failed",
         ));
     }
-    let table = StringTable::decode(bytes, limits)?;
-    let mut decoder = Decoder::new(bytes, limits, table)?;
+    let (mut header, mut table) = (Header::default(), StringTable::default());
+    let mut spans = Spans::default();
+    let mut fields = Fields::new(bytes, 0);
+    while let Some(field) = fields.next()? {
+        match u8::try_from(field.number).unwrap_or(0) {
+            top::STRING_TABLE => table.add(field, limits)?,
+            number @ top::SAMPLE..=top::FUNCTION => {
+                spans.add(number, field.offset, fields.offset())
+            }
+            number => header.add(number, field, limits)?,
+        }
+    }
+    let mut decoder = Decoder::new(bytes, limits, header, table, spans)?;
     decoder.each(top::MAPPING, Decoder::mapping)?;
     decoder.each(top::FUNCTION, Decoder::function)?;
     decoder.each(top::LOCATION, Decoder::location)?;
@@ -42,8 +55,27 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     })
 }
 
+/// By kind of message, from where to where in the file there are some: writers put those of a kind together, and
+/// looking for the few strings among millions of samples takes as long as all else.
+#[derive(Default)]
+struct Spans([Option<(usize, usize)>; top::FUNCTION as usize + 1]);
+
+impl Spans {
+    #[inline]
+    fn add(&mut self, number: u8, start: usize, end: usize) {
+        let span = &mut self.0[usize::from(number)];
+        *span = Some((span.map_or(start, |(first, _)| first), end));
+    }
+
+    fn fields<'a>(&self, number: u8, bytes: &'a [u8]) -> Fields<'a> {
+        let (start, end) = self.0[usize::from(number)].unwrap_or_default();
+        Fields::new(&bytes[start..end], start)
+    }
+}
+
 struct Decoder<'a> {
     bytes: &'a [u8],
+    spans: Spans,
     limits: &'a Limits,
     table: StringTable<'a>,
     profile: Profile,
@@ -61,11 +93,17 @@ struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// With the profile's header decoded.
-    fn new(bytes: &'a [u8], limits: &'a Limits, mut table: StringTable<'a>) -> Result<Self, Error> {
-        let header = Header::decode(bytes, limits)?;
+    fn new(
+        bytes: &'a [u8],
+        limits: &'a Limits,
+        header: Header,
+        mut table: StringTable<'a>,
+        spans: Spans,
+    ) -> Result<Self, Error> {
         let profile = header.into_profile(&mut table)?;
         Ok(Self {
             bytes,
+            spans,
             limits,
             table,
             profile,
@@ -86,7 +124,7 @@ impl<'a> Decoder<'a> {
         number: u8,
         mut decode: impl FnMut(&mut Self, Fields<'a>, usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut fields = Fields::new(self.bytes, 0);
+        let mut fields = self.spans.fields(number, self.bytes);
         while let Some(field) = fields.next()? {
             if field.number == u64::from(number) {
                 decode(self, field.message()?, field.offset)?;
@@ -215,8 +253,13 @@ impl<'a> Decoder<'a> {
         let mut time_nanos = None;
         while let Some(field) = fields.next()? {
             match field.number {
-                1 => field.each_varint(|id| self.push_location_id(id, field.offset))?,
-                2 => field.each_varint(|value| self.push_value(value, field.offset))?,
+                1 => self.push_locations(field.varints()?, field.offset)?,
+                2 => {
+                    let mut values = field.varints()?;
+                    while let Some(value) = values.next()? {
+                        self.push_value(value, field.offset)?;
+                    }
+                }
                 3 => {
                     check_count(
                         "labels on one sample",
@@ -256,13 +299,17 @@ impl<'a> Decoder<'a> {
         check_count("values", values, self.limits.values, at)
     }
 
-    #[inline]
-    fn push_location_id(&mut self, id: u64, at: usize) -> Result<(), Error> {
-        if self.stack.len() >= self.limits.depth {
-            let what = "locations in one stack";
-            return Err(too_many("pprof", Place::byte(at), what, self.limits.depth));
+    fn push_locations(&mut self, mut ids: Varints<'a>, at: usize) -> Result<(), Error> {
+        while let Some(id) = ids.next()? {
+            if self.stack.len() >= self.limits.depth {
+                let what = "locations in one stack";
+                return Err(too_many("pprof", Place::byte(at), what, self.limits.depth));
+            }
+            match self.locations.get(id) {
+                Some(location) => self.stack.push(location),
+                None => return Err(not_in_file("location", id, at)),
+            }
         }
-        self.stack.push(find(&self.locations, "location", id, at)?);
         Ok(())
     }
 
@@ -277,8 +324,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn push_stack(&mut self, at: usize) -> Result<StackId, Error> {
-        let leaf_first = self.stack.iter().rev().copied();
-        let stack = self.profile.intern_stack_root_first(leaf_first);
+        let stack = self.profile.intern_stack_leaf_first(&self.stack);
         // One stack adds at most `depth` nodes, so checking behind it bounds the memory as well.
         if self.profile.stack_count() - 1 > self.limits.stack_nodes {
             let what = "nodes in the stack tree";
@@ -353,41 +399,37 @@ struct Header {
 }
 
 impl Header {
-    fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let mut header = Self::default();
-        let mut fields = Fields::new(bytes, 0);
-        while let Some(field) = fields.next()? {
-            let at = field.offset;
-            match u8::try_from(field.number).unwrap_or(0) {
-                top::SAMPLE_TYPE => {
-                    let seen = header.sample_types.len();
-                    check_count("sample types", seen, limits.sample_types, at)?;
-                    let sample_type = value_type(field.message()?, Default::default())?;
-                    header.sample_types.push(sample_type);
-                }
-                top::DROP_FRAMES => header.drop_frames = Index::of(field.int()?, at),
-                top::KEEP_FRAMES => header.keep_frames = Index::of(field.int()?, at),
-                top::TIME_NANOS if header.time_nanos != 0 => return Err(two_profiles(at)),
-                top::TIME_NANOS => header.time_nanos = field.int()?,
-                top::DURATION_NANOS => header.duration_nanos = field.int()?,
-                top::PERIOD_TYPE => {
-                    let known = header.period_type.unwrap_or_default();
-                    header.period_type = Some(value_type(field.message()?, known)?);
-                }
-                top::PERIOD => header.period = field.int()?,
-                top::COMMENT => field.each_varint(|index| {
-                    check_count("comments", header.comments.len(), limits.strings, at)?;
-                    header.comments.push(Index::of(index.cast_signed(), at));
-                    Ok(())
-                })?,
-                top::DEFAULT_SAMPLE_TYPE => {
-                    header.default_sample_type = Index::of(field.int()?, at);
-                }
-                top::DOC_URL => header.doc_url = Index::of(field.int()?, at),
-                _ => {}
+    fn add(&mut self, number: u8, field: Field<'_>, limits: &Limits) -> Result<(), Error> {
+        let at = field.offset;
+        match number {
+            top::SAMPLE_TYPE => {
+                let seen = self.sample_types.len();
+                check_count("sample types", seen, limits.sample_types, at)?;
+                let sample_type = value_type(field.message()?, Default::default())?;
+                self.sample_types.push(sample_type);
             }
+            top::DROP_FRAMES => self.drop_frames = Index::of(field.int()?, at),
+            top::KEEP_FRAMES => self.keep_frames = Index::of(field.int()?, at),
+            top::TIME_NANOS if self.time_nanos != 0 => return Err(two_profiles(at)),
+            top::TIME_NANOS => self.time_nanos = field.int()?,
+            top::DURATION_NANOS => self.duration_nanos = field.int()?,
+            top::PERIOD_TYPE => {
+                let known = self.period_type.unwrap_or_default();
+                self.period_type = Some(value_type(field.message()?, known)?);
+            }
+            top::PERIOD => self.period = field.int()?,
+            top::COMMENT => {
+                let mut indexes = field.varints()?;
+                while let Some(index) = indexes.next()? {
+                    check_count("comments", self.comments.len(), limits.strings, at)?;
+                    self.comments.push(Index::of(index.cast_signed(), at));
+                }
+            }
+            top::DEFAULT_SAMPLE_TYPE => self.default_sample_type = Index::of(field.int()?, at),
+            top::DOC_URL => self.doc_url = Index::of(field.int()?, at),
+            _ => {}
         }
-        Ok(header)
+        Ok(())
     }
 
     fn into_profile(self, table: &mut StringTable<'_>) -> Result<Profile, Error> {
@@ -435,6 +477,7 @@ impl Index {
 }
 
 /// The file's strings. Each is interned when it is first needed, so that what nothing uses is left behind.
+#[derive(Default)]
 struct StringTable<'a> {
     /// The bytes of each string and where they start.
     strings: Vec<(&'a [u8], usize)>,
@@ -443,27 +486,17 @@ struct StringTable<'a> {
 }
 
 impl<'a> StringTable<'a> {
-    fn decode(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
-        let mut strings: Vec<(&[u8], usize)> = Vec::new();
-        let mut fields = Fields::new(bytes, 0);
-        while let Some(field) = fields.next()? {
-            if field.number != u64::from(top::STRING_TABLE) {
-                continue;
-            }
-            check_count("strings", strings.len(), limits.strings, field.offset)?;
-            let string = field.bytes()?;
-            if strings.is_empty() && !string.0.is_empty() {
-                let message =
-                    "the first string is not empty: the file breaks a rule of pprof, write it anew";
-                return Err(Error::pprof(ErrorKind::Malformed, field.offset, message));
-            }
-            strings.push(string);
+    fn add(&mut self, field: Field<'a>, limits: &Limits) -> Result<(), Error> {
+        check_count("strings", self.strings.len(), limits.strings, field.offset)?;
+        let string = field.bytes()?;
+        if self.strings.is_empty() && !string.0.is_empty() {
+            let message =
+                "the first string is not empty: the file breaks a rule of pprof, write it anew";
+            return Err(Error::pprof(ErrorKind::Malformed, field.offset, message));
         }
-        Ok(Self {
-            interned: vec![None; strings.len()],
-            strings,
-            warnings: Warnings::default(),
-        })
+        self.strings.push(string);
+        self.interned.push(None);
+        Ok(())
     }
 
     fn warn(&mut self, kind: WarningKind, at: usize) {
@@ -574,11 +607,14 @@ fn define<T: Copy>(
 
 #[inline]
 fn find<T: Copy>(ids: &Ids<T>, what: &str, id: u64, at: usize) -> Result<T, Error> {
-    ids.get(id).ok_or_else(|| {
-        let message =
-            format!("{what} {id} is used but not in the file: the file is cut short or damaged");
-        Error::pprof(ErrorKind::Dangling, at, message)
-    })
+    ids.get(id).ok_or_else(|| not_in_file(what, id, at))
+}
+
+#[cold]
+fn not_in_file(what: &str, id: u64, at: usize) -> Error {
+    let message =
+        format!("{what} {id} is used but not in the file: the file is cut short or damaged");
+    Error::pprof(ErrorKind::Dangling, at, message)
 }
 
 fn value_count_error(found: usize, expected: usize, at: usize) -> Error {
