@@ -7,7 +7,7 @@ const SEARCH_SLICE = 400000;
 const SLICE_MS = 12;
 // The reader's own limit is lower; this one keeps a hostile gzip file from being unpacked for ever.
 const MAX_BYTES = 2 ** 30;
-// How much of a file is read at once.
+// How much of a file is read at once, at most.
 const PIECE = 2 ** 22;
 
 // How a file begins that zstd packed.
@@ -162,11 +162,31 @@ function makeCore(post, isPage) {
     for await (const piece of pieces(name, blob)) await take(name, piece);
   }
 
-  // A blob in pieces large enough that their number does not matter; says how far it is.
+  // A blob in pieces, each of which holds until the next is asked for; says how far it is.
   async function* pieces(name, blob) {
-    for (let at = 0; at < blob.size; at += PIECE) {
-      if (at) post({ event: "progress", name, stage: "Loading", share: at / blob.size });
-      yield new Uint8Array(await blob.slice(at, at + PIECE).arrayBuffer());
+    const next = reader(blob);
+    for (let at = 0, said = 0; ;) {
+      const piece = await next();
+      if (!piece?.length) return;
+      if (at - said >= PIECE) post({ event: "progress", name, stage: "Loading", share: (said = at) / blob.size });
+      at += piece.length;
+      yield piece;
+    }
+  }
+
+  // Into the same memory again and again, where the browser can: fresh memory for each piece takes longer than reading.
+  function reader(blob) {
+    try {
+      const stream = blob.stream().getReader({ mode: "byob" });
+      let buffer = new ArrayBuffer(PIECE / 16);
+      return async () => {
+        const { value } = await stream.read(new Uint8Array(buffer));
+        buffer = value?.buffer;
+        return value;
+      };
+    } catch {
+      let at = 0;
+      return async () => new Uint8Array(await blob.slice(at, at += PIECE).arrayBuffer());
     }
   }
 

@@ -1,5 +1,6 @@
 //! The functions that the page's scripts call, and nothing else: numbers and texts in, numbers and texts out.
 
+use perfwright_format::{Limits, Reader};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::{Boxes, Pane, Saved, Session, State, Window};
@@ -10,7 +11,7 @@ use crate::{Boxes, Pane, Saved, Session, State, Window};
 pub struct Viewer {
     session: Session,
     /// A file that is coming in pieces.
-    input: Vec<u8>,
+    input: Option<Reader>,
     boxes: Boxes,
 }
 
@@ -22,24 +23,25 @@ impl Viewer {
         Self::default()
     }
 
-    /// Makes room for a file, of which `len` bytes are expected.
+    /// Begins a file, of which `len` bytes are expected.
     pub fn expect(&mut self, len: usize) {
-        self.input = Vec::new();
-        // A file that lies about its length fails to be read, not to be allocated.
-        let _ = self.input.try_reserve_exact(len.min(1 << 30));
+        let mut reader = Reader::new(Limits::default());
+        reader.expect(len);
+        self.input = Some(reader);
     }
 
     /// Takes a piece of the file.
     pub fn push(&mut self, piece: &[u8]) {
-        self.input.extend_from_slice(piece);
+        if let Some(reader) = &mut self.input {
+            reader.push(piece);
+        }
     }
 
-    /// Reads the file that was pushed: its position, or an error for people.
+    /// Reads what is left of the file that was pushed: its position, or an error for people.
     pub fn open(&mut self, name: &str) -> Result<usize, String> {
-        let input = std::mem::take(&mut self.input);
-        self.session
-            .open(name, &input)
-            .map_err(|error| error.to_string())
+        let reader = self.input.take().ok_or("no file was begun")?;
+        let read = reader.finish().map_err(|error| error.to_string())?;
+        Ok(self.session.add(name, read))
     }
 
     /// Shows what a text says, as in an address.

@@ -82,7 +82,7 @@ pub fn detect(bytes: &[u8]) -> Option<Format> {
 }
 
 /// How many bytes tell the format.
-const PREFIX: usize = 64 << 10;
+pub(crate) const PREFIX: usize = 64 << 10;
 
 /// The format of bytes that are not compressed, or an error that names what they look like.
 pub(crate) fn identify(bytes: &[u8]) -> Result<Format, Error> {

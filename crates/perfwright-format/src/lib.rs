@@ -51,6 +51,8 @@ mod limits;
 mod order;
 pub mod perf;
 pub mod pprof;
+mod reader;
+mod scan;
 pub mod speedscope;
 #[cfg(feature = "zstd")]
 mod unzstd;
@@ -66,6 +68,7 @@ use perfwright_model::Profile;
 pub use detect::{Format, detect};
 pub use error::{Error, ErrorKind, Place};
 pub use limits::Limits;
+pub use reader::Reader;
 pub use warning::{Warning, WarningKind};
 
 /// What [`read`] returns.
@@ -136,10 +139,20 @@ impl<'a> Input<'a> {
 /// Unpacks zstd, if it is that.
 #[cfg(feature = "zstd")]
 fn unzstd(bytes: &[u8], limits: &Limits) -> Option<Result<Vec<u8>, Error>> {
-    unzstd::is_zstd(bytes).then(|| unzstd::unzstd(bytes, limits))
+    is_zstd(bytes).then(|| unzstd::unzstd(bytes, limits))
+}
+
+#[cfg(feature = "zstd")]
+fn is_zstd(bytes: &[u8]) -> bool {
+    unzstd::is_zstd(bytes)
 }
 
 #[cfg(not(feature = "zstd"))]
 fn unzstd(_bytes: &[u8], _limits: &Limits) -> Option<Result<Vec<u8>, Error>> {
     None
+}
+
+#[cfg(not(feature = "zstd"))]
+fn is_zstd(_bytes: &[u8]) -> bool {
+    false
 }

@@ -8,7 +8,7 @@ use std::{
 use perfwright_analyze::{
     By, CallTree, NodeId, Overlay, Sides, SymbolId, common_sample_type, short_name,
 };
-use perfwright_format::{Error, Limits, read};
+use perfwright_format::{Error, Limits, Read, read};
 use perfwright_model::{LabelSetId, Profile, SampleType, StringId};
 
 use super::{
@@ -103,6 +103,11 @@ impl Session {
     /// Opens a profile in any format that `perfwright-format` reads, gzipped or not, and gives its position.
     pub fn open(&mut self, name: &str, bytes: &[u8]) -> Result<usize, Error> {
         let read = read(bytes, &Limits::default())?;
+        Ok(self.add(name, read))
+    }
+
+    /// Adds a profile that was read, and gives its position.
+    pub fn add(&mut self, name: &str, read: Read) -> usize {
         let is_timed = read
             .profile
             .samples()
@@ -115,7 +120,7 @@ impl Session {
             label_keys: label_keys(&read.profile),
             profile: read.profile,
         });
-        Ok(self.profiles.len() - 1)
+        self.profiles.len() - 1
     }
 
     /// The name, with a number behind it if another profile has it.

@@ -35,7 +35,7 @@ impl Count {
             whole
         };
         let round_up = rest.bytes().next().is_some_and(|digit| digit >= b'5');
-        let units = digits_value(digits_value(0, whole), kept) + i128::from(round_up);
+        let units = digits_value(whole, kept) + i128::from(round_up);
         Some(Self {
             units: if negative { -units } else { units },
             decimals: kept.len() as u32,
@@ -43,17 +43,31 @@ impl Count {
         })
     }
 
+    /// It may be too large for some number of decimals.
+    pub(super) fn is_large(self) -> bool {
+        let limit = i64::MAX as u128 / 10_u128.pow(MAX_DECIMALS);
+        self.units.unsigned_abs() > limit
+    }
+
     /// The number in units of 10^-`decimals`; `None` if it is too large.
     pub(super) fn at(self, decimals: u32) -> Option<i64> {
+        if decimals <= self.decimals {
+            return i64::try_from(self.units).ok();
+        }
         let factor = 10_i128.pow(decimals.saturating_sub(self.decimals));
         i64::try_from(self.units * factor).ok()
     }
 }
 
-fn digits_value(start: i128, digits: &str) -> i128 {
-    digits
-        .bytes()
-        .fold(start, |value, digit| value * 10 + i128::from(digit - b'0'))
+/// The number of two rows of digits, one behind the other.
+fn digits_value(whole: &str, fraction: &str) -> i128 {
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    // WebAssembly has no numbers of 128 bits: calculating with them takes many times as long.
+    let first = digits.by_ref().take(19);
+    let start = first.fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    digits.fold(start.into(), |value, digit| {
+        value * 10 + i128::from(digit - b'0')
+    })
 }
 
 /// The unit of counts that are whole numbers of 10^-`decimals`.

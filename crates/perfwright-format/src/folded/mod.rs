@@ -28,9 +28,10 @@
 mod count;
 mod names;
 mod read;
+mod stacks;
 mod write;
 
-pub(crate) use read::{looks_folded, parse};
+pub(crate) use read::{Pieces, looks_folded, parse};
 pub use write::{Options, write, write_with};
 
 use crate::{Error, Input, Limits, Read, build::UNKNOWN};

@@ -1,16 +1,12 @@
-//! Parsing folded stacks.
+//! Parsing folded stacks, in one pass.
 
-use std::borrow::Cow;
-
-use perfwright_model::{LabelSetId, Profile, SampleType, StackId};
+use perfwright_model::{LabelSetId, Profile, SampleType};
 
 use super::{
-    UNKNOWN,
-    count::{Count, unit},
+    count::{Count, MAX_DECIMALS, unit},
+    stacks::{Stacks, check},
 };
-use crate::{
-    Error, ErrorKind, Format, Limits, Place, Read, WarningKind, limits::too_many, warning::Warnings,
-};
+use crate::{Error, ErrorKind, Format, Limits, Place, Read, WarningKind, scan, warning::Warnings};
 
 /// How much of a bad line an error shows.
 const SHOWN_CHARS: usize = 60;
@@ -26,128 +22,249 @@ pub(crate) fn looks_folded(text: &str) -> bool {
 
 /// Parses text that is not compressed.
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
-    let mut warnings = Warnings::default();
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    // All at once, and not by `from_utf8_lossy`, which takes several times as long: as much as all the rest.
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            warn_of_invalid(bytes, &mut warnings);
-            String::from_utf8_lossy(bytes)
+    let text = without_mark(bytes);
+    let two_counts = have_two_counts(text.split(|&byte| byte == b'\n'));
+    let mut parser = Parser::new(limits, two_counts);
+    parser.push(bytes)?;
+    parser.finish()
+}
+
+/// Text that comes in pieces, parsed as it comes: in the end it is not there as a whole.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    /// All there is while each line so far has two counts: the next may show that the first of them ends a name.
+    held: Vec<u8>,
+    /// How many bytes of it are lines that were looked at.
+    seen: usize,
+    parser: Option<Parser>,
+    limits: Limits,
+}
+
+impl Pieces {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            held: Vec::new(),
+            seen: 0,
+            parser: None,
+            limits: limits.clone(),
         }
-    };
-    let shape = Shape::of(&text, &mut warnings)?;
-    let mut profile = Profile::new(shape.sample_types());
-    let mut stacks = Stacks::default();
-    for (number, line) in lines(&text) {
-        let (stack, counts) = shape.split(line).ok_or_else(|| no_count(number, line))?;
-        let mut values = [0; 2];
-        let values = &mut values[..counts.len()];
-        for (value, count) in values.iter_mut().zip(counts.iter()) {
-            *value = count
-                .at(shape.decimals)
-                .ok_or_else(|| too_large(number, line))?;
-        }
-        let stack = stacks.push(&mut profile, stack, number, limits)?;
-        profile.record(stack, LabelSetId::EMPTY, values);
-        check(profile.sample_count(), limits.samples, "stacks", number)?;
     }
-    Ok(Read {
-        profile,
-        format: Format::Folded,
-        warnings: warnings.into_vec(),
+
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), Error> {
+        if let Some(parser) = &mut self.parser {
+            return parser.push(piece);
+        }
+        self.held.extend_from_slice(piece);
+        let unseen = &self.held[self.seen..];
+        let Some(end) = unseen.iter().rposition(|&byte| byte == b'\n') else {
+            return Ok(());
+        };
+        let lines = match self.seen {
+            0 => without_mark(&unseen[..end]),
+            _ => &unseen[..end],
+        };
+        let two_counts = have_two_counts(lines.split(|&byte| byte == b'\n'));
+        self.seen += end + 1;
+        if !two_counts {
+            let parser = self.parser.insert(Parser::new(&self.limits, false));
+            parser.push(&std::mem::take(&mut self.held))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<Read, Error> {
+        match self.parser {
+            Some(parser) => parser.finish(),
+            None => parse(&self.held, &self.limits),
+        }
+    }
+}
+
+/// Whether all lines that hold data end in two counts behind a stack; looks no further than to the first that does not.
+fn have_two_counts<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut texts = lines.map(String::from_utf8_lossy);
+    texts.all(|line| {
+        let counts = split_count(&line).and_then(|(stack, _)| split_count(stack));
+        is_skipped(&line) || counts.is_some_and(|(stack, _)| !stack.is_empty())
     })
 }
 
-/// What all lines have in common, found in a first pass.
-struct Shape {
+/// Parses lines, whatever pieces they come in.
+#[derive(Debug)]
+struct Parser {
+    profile: Profile,
+    limits: Limits,
+    stacks: Stacks,
+    /// The beginning of a line whose end is still to come.
+    begun: Vec<u8>,
+    /// How many lines there were.
+    number: u64,
+    /// The first line that holds data.
+    first: Option<u64>,
     /// Every line has two counts.
     two_counts: bool,
-    /// As many as the count with the most has.
+    /// As many as the count with the most has, so far.
     decimals: u32,
+    /// By the number of decimals, the error of the first line whose count would be too large with so many.
+    too_large: [Option<Error>; MAX_DECIMALS as usize + 1],
+    invalid: Warnings,
+    rounded: Warnings,
 }
 
-impl Shape {
-    fn of(text: &str, warnings: &mut Warnings) -> Result<Self, Error> {
-        let mut first = None;
-        // Decimals with one count a line, and with two.
-        let (mut one, mut two) = (0, Some(0));
-        for (number, line) in lines(text) {
-            first.get_or_insert(number);
-            let (stack, last) = split_count(line).ok_or_else(|| no_count(number, line))?;
-            if last.rounded {
-                warnings.add(WarningKind::CountRounded, Place::Line(number));
-            }
-            one = last.decimals.max(one);
-            two = two.and_then(|decimals: u32| {
-                let (_, other) = split_count(stack).filter(|(stack, _)| !stack.is_empty())?;
-                Some(decimals.max(other.decimals))
-            });
-        }
-        let first = first.ok_or_else(nothing)?;
-        if two.is_some() {
-            warnings.add(WarningKind::TwoCounts, Place::Line(first));
-        }
-        Ok(Self {
-            two_counts: two.is_some(),
-            decimals: two.unwrap_or(0).max(one),
-        })
-    }
-
-    fn sample_types(&self) -> Vec<SampleType> {
-        let kinds: &[&str] = match self.two_counts {
+impl Parser {
+    fn new(limits: &Limits, two_counts: bool) -> Self {
+        let kinds: &[&str] = match two_counts {
             true => &["baseline", "candidate"],
             false => &["samples"],
         };
-        kinds
-            .iter()
-            .map(|kind| SampleType::new(*kind, unit(self.decimals)))
-            .collect()
-    }
-
-    /// A line's stack and counts.
-    fn split<'a>(&self, line: &'a str) -> Option<(&'a str, Counts)> {
-        let (stack, last) = split_count(line)?;
-        if !self.two_counts {
-            return Some((stack, Counts::One([last])));
-        }
-        let (stack, first) = split_count(stack)?;
-        Some((stack, Counts::Two([first, last])))
-    }
-}
-
-/// A line's counts.
-enum Counts {
-    One([Count; 1]),
-    Two([Count; 2]),
-}
-
-impl std::ops::Deref for Counts {
-    type Target = [Count];
-
-    fn deref(&self) -> &[Count] {
-        match self {
-            Counts::One(counts) => counts,
-            Counts::Two(counts) => counts,
+        let types = kinds.iter().map(|kind| SampleType::new(*kind, unit(0)));
+        Self {
+            profile: Profile::new(types),
+            limits: limits.clone(),
+            stacks: Stacks::default(),
+            begun: Vec::new(),
+            number: 0,
+            first: None,
+            two_counts,
+            decimals: 0,
+            too_large: Default::default(),
+            invalid: Warnings::default(),
+            rounded: Warnings::default(),
         }
     }
-}
 
-/// The lines that hold data, with their numbers.
-fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
-    (1..)
-        .zip(text.split('\n'))
-        .filter(|(_, line)| !is_skipped(line))
-}
-
-/// What is no UTF-8 was replaced, which leaves lines their numbers.
-fn warn_of_invalid(bytes: &[u8], warnings: &mut Warnings) {
-    for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let is_invalid = std::str::from_utf8(line).is_err();
-        if is_invalid && !is_skipped(&String::from_utf8_lossy(line)) {
-            warnings.add(WarningKind::InvalidUtf8, Place::Line(number));
+    fn push(&mut self, mut piece: &[u8]) -> Result<(), Error> {
+        if !self.begun.is_empty() {
+            let Some(end) = scan::find(b'\n', piece) else {
+                self.begun.extend_from_slice(piece);
+                return Ok(());
+            };
+            let mut line = std::mem::take(&mut self.begun);
+            line.extend_from_slice(&piece[..end]);
+            let common = self.stacks.common(&line);
+            self.line(&line, common)?;
+            piece = &piece[end + 1..];
+        }
+        loop {
+            // No line ends within what it has in common with a stack.
+            let common = self.stacks.common(piece);
+            let Some(end) = scan::find(b'\n', &piece[common..]) else {
+                self.begun.extend_from_slice(piece);
+                return Ok(());
+            };
+            self.line(&piece[..common + end], common)?;
+            piece = &piece[common + end + 1..];
         }
     }
+
+    fn finish(mut self) -> Result<Read, Error> {
+        let last = std::mem::take(&mut self.begun);
+        let common = self.stacks.common(&last);
+        self.line(&last, common)?;
+        if let Some(error) = self.too_large[self.decimals as usize].take() {
+            return Err(error);
+        }
+        let first = self.first.ok_or_else(nothing)?;
+        let mut warnings = self.invalid.into_vec();
+        warnings.append(&mut self.rounded.into_vec());
+        if self.two_counts {
+            let mut two = Warnings::default();
+            two.add(WarningKind::TwoCounts, Place::Line(first));
+            warnings.append(&mut two.into_vec());
+        }
+        Ok(Read {
+            profile: self.profile,
+            format: Format::Folded,
+            warnings,
+        })
+    }
+
+    /// A line without its end, of which `common` bytes are known to begin the line before, too.
+    fn line(&mut self, line: &[u8], common: usize) -> Result<(), Error> {
+        self.number += 1;
+        let line = if self.number == 1 {
+            without_mark(line)
+        } else {
+            line
+        };
+        let kept = self.stacks.keep(common);
+        // What comes before was looked at in the line before.
+        match std::str::from_utf8(&line[kept..]) {
+            Ok(rest) => self.rest(line, kept, rest),
+            Err(_) => self.invalid_line(&String::from_utf8_lossy(line)),
+        }
+    }
+
+    /// A line of which what is no UTF-8 was replaced.
+    #[cold]
+    fn invalid_line(&mut self, line: &str) -> Result<(), Error> {
+        if !is_skipped(line) {
+            let place = Place::Line(self.number);
+            self.invalid.add(WarningKind::InvalidUtf8, place);
+        }
+        let kept = self.stacks.keep(self.stacks.common(line.as_bytes()));
+        self.rest(line.as_bytes(), kept, &line[kept..])
+    }
+
+    /// What follows the frames that were kept. A count is in it: none holds a `;`.
+    fn rest(&mut self, line: &[u8], kept: usize, rest: &str) -> Result<(), Error> {
+        if kept == 0 && is_skipped(rest) {
+            return Ok(());
+        }
+        let number = self.number;
+        self.first.get_or_insert(number);
+        let no_count = || no_count(number, &String::from_utf8_lossy(line));
+        let (mut stack, last) = split_count(rest).ok_or_else(no_count)?;
+        let mut counts = [last, last];
+        let mut values = [0; 2];
+        let width = 1 + usize::from(self.two_counts);
+        if self.two_counts {
+            (stack, counts[0]) = split_count(stack).ok_or_else(no_count)?;
+        }
+        if last.rounded {
+            let place = Place::Line(number);
+            self.rounded.add(WarningKind::CountRounded, place);
+        }
+        let decimals = last.decimals.max(counts[0].decimals);
+        if decimals > self.decimals {
+            self.refine(decimals);
+        }
+        for (value, count) in values.iter_mut().zip(counts) {
+            *value = self.value(count, line);
+        }
+        let stack = (self.stacks).push(&mut self.profile, kept, stack, number, &self.limits)?;
+        (self.profile).record(stack, LabelSetId::EMPTY, &values[..width]);
+        let samples = self.profile.sample_count();
+        check(samples, self.limits.samples, "stacks", number)
+    }
+
+    /// A count in the unit that all have so far.
+    fn value(&mut self, count: Count, line: &[u8]) -> i64 {
+        if count.is_large() {
+            let error = || too_large(self.number, &String::from_utf8_lossy(line));
+            for (decimals, known) in (0..).zip(&mut self.too_large) {
+                if known.is_none() && count.at(decimals).is_none() {
+                    *known = Some(error());
+                }
+            }
+        }
+        // What is too large is an error in the end.
+        count.at(self.decimals).unwrap_or(0)
+    }
+
+    /// Counts from here on have so many decimals, and those before are made to.
+    #[cold]
+    fn refine(&mut self, decimals: u32) {
+        let factor = 10_i64.pow(decimals - self.decimals);
+        for position in 0..self.profile.sample_types().len() {
+            self.profile.rescale(position, factor, &unit(decimals));
+        }
+        self.decimals = decimals;
+    }
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 fn is_skipped(line: &str) -> bool {
@@ -159,90 +276,6 @@ fn is_skipped(line: &str) -> bool {
 fn split_count(line: &str) -> Option<(&str, Count)> {
     let (stack, count) = line.trim_end().rsplit_once([' ', '\t'])?;
     Some((stack.trim_end(), Count::parse(count)?))
-}
-
-/// The stack of the line before: lines are sorted as a rule, so that most of a stack is the same again.
-#[derive(Default)]
-struct Stacks {
-    text: String,
-    /// Where each frame of it ends, and the stack down to there.
-    frames: Vec<(usize, StackId)>,
-}
-
-impl Stacks {
-    fn push(
-        &mut self,
-        profile: &mut Profile,
-        stack: &str,
-        line: u64,
-        limits: &Limits,
-    ) -> Result<StackId, Error> {
-        if stack.is_empty() {
-            return Ok(StackId::ROOT);
-        }
-        let mut start = self.keep(stack);
-        let mut node = self.frames.last().map_or(StackId::ROOT, |frame| frame.1);
-        while start <= stack.len() {
-            check(
-                self.frames.len() + 1,
-                limits.depth,
-                "frames in one stack",
-                line,
-            )?;
-            let rest = &stack[start..];
-            let end = start + rest.find(';').unwrap_or(rest.len());
-            let name = match &stack[start..end] {
-                "" => UNKNOWN,
-                name => name,
-            };
-            let location = profile.frame_location(name);
-            node = profile.push_stack(node, location);
-            self.frames.push((end, node));
-            start = end + 1;
-        }
-        self.text.clear();
-        self.text.push_str(stack);
-        let nodes = profile.stack_count() - 1;
-        check(nodes, limits.stack_nodes, "nodes in the stack tree", line)?;
-        let names = profile.location_count();
-        check(names, limits.locations, "different frames", line)?;
-        Ok(node)
-    }
-
-    /// Keeps the frames that `stack` begins with; where the first other one begins, which is beyond the end if
-    /// there is none.
-    fn keep(&mut self, stack: &str) -> usize {
-        let common = common_prefix(self.text.as_bytes(), stack.as_bytes());
-        // A frame is the same if both end it there.
-        let ends = |text: &str, end: usize| matches!(text.as_bytes().get(end), None | Some(b';'));
-        let is_kept = |&(end, _): &(usize, StackId)| end < common;
-        let mut kept = self.frames.partition_point(is_kept);
-        if let Some(&(end, _)) = self.frames.get(kept)
-            && end == common
-            && ends(stack, end)
-            && ends(&self.text, end)
-        {
-            kept += 1;
-        }
-        self.frames.truncate(kept);
-        self.frames.last().map_or(0, |frame| frame.0 + 1)
-    }
-}
-
-/// How many bytes two texts begin with in common.
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    const BLOCK: usize = 16;
-    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
-    let same = BLOCK * blocks.take_while(|(a, b)| a == b).count();
-    let rest = a[same..].iter().zip(&b[same..]);
-    same + rest.take_while(|(a, b)| a == b).count()
-}
-
-fn check(count: usize, limit: usize, what: &str, line: u64) -> Result<(), Error> {
-    if count <= limit {
-        return Ok(());
-    }
-    Err(too_many("folded stacks", Place::Line(line), what, limit))
 }
 
 fn nothing() -> Error {
@@ -282,4 +315,144 @@ fn shortened(line: &str) -> String {
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect();
     format!("{ellipsis}{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use perfwright_model::SampleRef;
+
+    use super::*;
+
+    /// All that a reader of a profile sees, or the error.
+    type Told = Result<(Vec<String>, Vec<crate::Warning>), Error>;
+
+    fn told(read: Result<Read, Error>) -> Told {
+        read.map(
+            |Read {
+                 profile, warnings, ..
+             }| {
+                let stack = |sample: SampleRef<'_>| -> Vec<String> {
+                    let locations = profile.stack(sample.stack);
+                    let name = |location| {
+                        profile
+                            .function_name(profile.frames(location)[0].function)
+                            .to_owned()
+                    };
+                    locations.map(name).collect()
+                };
+                let types = profile.sample_types().iter().map(|ty| format!("{ty:?}"));
+                let samples = profile
+                    .samples()
+                    .map(|sample| format!("{:?} {:?}", stack(sample), sample.values));
+                let nodes = format!(
+                    "{} nodes, {} locations",
+                    profile.stack_count(),
+                    profile.location_count()
+                );
+                (types.chain(samples).chain([nodes]).collect(), warnings)
+            },
+        )
+    }
+
+    fn in_pieces(bytes: &[u8], mut len: impl FnMut() -> usize, limits: &Limits) -> Told {
+        let mut pieces = Pieces::new(limits);
+        let mut rest = bytes;
+        let pushed = loop {
+            let (piece, others) = rest.split_at(len().min(rest.len()));
+            if let Err(error) = pieces.push(piece) {
+                break Err(error);
+            }
+            rest = others;
+            if rest.is_empty() {
+                break Ok(());
+            }
+        };
+        told(pushed.and_then(|()| pieces.finish()))
+    }
+
+    /// Xorshift*: repeatable everywhere.
+    fn random(state: &mut u64, below: usize) -> usize {
+        *state ^= *state >> 12;
+        *state ^= *state << 25;
+        *state ^= *state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below
+    }
+
+    /// Lines that have much in common, and all that can be wrong with lines.
+    fn text(state: &mut u64) -> Vec<u8> {
+        const FRAMES: [&[u8]; 9] = [
+            b"main",
+            b"a",
+            b"aa",
+            b"b 1",
+            b"",
+            "\u{e4}".as_bytes(),
+            "\u{e8} ".as_bytes(),
+            b"\xff",
+            b"# c",
+        ];
+        const COUNTS: [&[u8]; 14] = [
+            b" 1",
+            b" 2",
+            b" 3 4",
+            b"\t5",
+            b" 0.5",
+            b" 1.25",
+            b" -7 ",
+            b" 1 1.5",
+            b" 0.33333333",
+            b"",
+            b" 92233720368547758",
+            b" 9223372036854775807",
+            b" 9 \xc3\xa4",
+            b" 6\r",
+        ];
+        // Mostly counts of one kind.
+        let (some, odd) = (random(state, COUNTS.len()), random(state, 20));
+        let mut text = if random(state, 9) == 0 {
+            b"\xef\xbb\xbf".to_vec()
+        } else {
+            Vec::new()
+        };
+        for _ in 0..random(state, 12) {
+            for depth in 0..random(state, 6) {
+                if depth > 0 {
+                    text.push(b';');
+                }
+                text.extend(FRAMES[random(state, FRAMES.len())]);
+            }
+            let count = if random(state, 20) < odd {
+                random(state, COUNTS.len())
+            } else {
+                some
+            };
+            text.extend(COUNTS[count]);
+            text.push(b'\n');
+        }
+        if random(state, 3) == 0 {
+            text.pop();
+        }
+        text
+    }
+
+    #[test]
+    fn pieces_are_read_as_the_whole() {
+        let (mut state, mut read) = (0x5eed_5eed, 0);
+        let limits = Limits {
+            stack_nodes: 25,
+            ..Limits::default()
+        };
+        for _ in 0..20_000 {
+            let text = text(&mut state);
+            let whole = told(parse(&text, &limits));
+            read += u32::from(whole.is_ok());
+            let most = 1 + random(&mut state, 40);
+            let pieces = in_pieces(&text, || random(&mut state, most + 1), &limits);
+            assert_eq!(pieces, whole, "{:?}", String::from_utf8_lossy(&text));
+        }
+        assert!(
+            (2_000..18_000).contains(&read),
+            "{read} of 20000 are profiles"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Folded stacks, in their own notation.
 
-use perfwright_format::{ErrorKind, Limits, Place, WarningKind, folded, read};
+use perfwright_format::{ErrorKind, Limits, Place, Reader, WarningKind, folded, read};
 use perfwright_model::{Location, Mapping, Profile, SampleType};
 use proptest::{collection::vec, prelude::*};
 use std::num::NonZeroU64;
@@ -162,6 +162,38 @@ fn invalid_utf8_is_kept_with_replacement_and_said() {
     let read = folded::read(b"a;b\xff 1\n", &Limits::default()).unwrap();
     assert_eq!(print(&read.profile), "a;b\u{fffd} 1\n");
     assert_eq!(read.warnings[0].kind, WarningKind::InvalidUtf8);
+}
+
+#[test]
+fn a_file_that_comes_in_pieces_is_read_as_the_whole() {
+    let lines: String = (0..6_000)
+        .map(|line| format!("main;größer {};leaf {}\n", line / 7, line % 9))
+        .collect();
+    let fractions = lines.clone() + "main;late 0.25\n";
+    let broken = lines.clone() + "main;no count\nmain 1\n";
+    for text in [&lines, &fractions, &broken, &lines.replace(" ", " 1 ")] {
+        let outcome = |read: Result<perfwright_format::Read, perfwright_format::Error>| {
+            read.map(|read| (print(&read.profile), read.warnings))
+        };
+        let whole = outcome(read(text.as_bytes(), &Limits::default()));
+        for len in [1_000, 1_021, 65_535, 65_536, 65_537, text.len()] {
+            let mut reader = Reader::new(Limits::default());
+            reader.expect(text.len());
+            text.as_bytes()
+                .chunks(len)
+                .for_each(|piece| reader.push(piece));
+            assert_eq!(outcome(reader.finish()), whole, "pieces of {len}");
+        }
+    }
+    let mut limits = Limits::default();
+    limits.bytes = lines.len() - 1;
+    let whole = read(lines.as_bytes(), &limits).unwrap_err();
+    let mut reader = Reader::new(limits);
+    lines
+        .as_bytes()
+        .chunks(1_000)
+        .for_each(|piece| reader.push(piece));
+    assert_eq!(reader.finish().unwrap_err(), whole);
 }
 
 #[test]

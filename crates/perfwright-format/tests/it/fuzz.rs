@@ -1,7 +1,7 @@
 //! A bounded fuzz with a fixed seed: mutations of valid files are read or refused, and what is read can be
 //! written and read again. `fuzz/` holds the unbounded one.
 
-use perfwright_format::{Limits, folded, pprof, read};
+use perfwright_format::{Limits, Reader, folded, pprof, read};
 
 use crate::{
     canon,
@@ -96,7 +96,13 @@ fn mutated_gzip_files() {
             gzip(b"main;a b 1.5\nmain;c 2\n"),
         ],
         4_000,
-        |bytes| read(bytes, &limits()).is_ok(),
+        |bytes| {
+            let mut reader = Reader::new(limits());
+            bytes.chunks(7).for_each(|piece| reader.push(piece));
+            let (whole, pieces) = (read(bytes, &limits()), reader.finish());
+            assert_eq!(pieces.err(), whole.as_ref().err().cloned());
+            whole.is_ok()
+        },
     );
 }
 
