@@ -107,6 +107,9 @@ const app = {
     if (!scene.profiles.length) return welcome();
     if (scene.problem) return showMessage("Nothing to show", scene.problem, ["Compare with nothing", () => this.update({ base: null })]);
     const filtered = this.params.has("f") || this.params.has("mine");
+    // Another sample type may have what this one lacks.
+    const other = scene.types?.findLast(({ kind, total }) => kind !== scene.type && !/^0( |$)/.test(total));
+    if (!filtered && other) return showMessage(`There is no ${scene.type}`, `The samples of this profile have other values: ${other.total} ${other.kind}.`, [`Show ${other.kind}`, () => this.update({ type: other.kind })]);
     showMessage(filtered ? "The filters leave nothing" : "The profile is empty",
       filtered ? "No stack passes all of them." : `It has no samples with ${scene.type}: nothing ran, or nothing was recorded.`,
       filtered ? ["Remove the filters", () => this.update({ f: null, off: null, mine: null })] : ["Open another…", () => $("file").click()]);

@@ -67,7 +67,7 @@ const CRATES: [&str; 54] = [
 ];
 
 /// How programs and threads begin.
-const STARTS: [&str; 10] = [
+const STARTS: [&str; 13] = [
     "_start",
     "main",
     "__libc_start_main",
@@ -78,6 +78,10 @@ const STARTS: [&str; 10] = [
     "clone3",
     "__clone3",
     "_pthread_start",
+    // Of the compiler, which line tables name without a path.
+    "__rust_try",
+    "__rust_begin_short_backtrace",
+    "lang_start",
 ];
 
 /// Whether a function is nobody's work: it is of the standard library, drives futures, hands requests on, or is how

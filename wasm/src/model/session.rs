@@ -634,7 +634,9 @@ impl Shown {
         if !is_root && symbol.is_some_and(|symbol| self.found.has(symbol.index())) {
             flags |= Boxes::FOUND;
         }
-        if !is_root && symbol.is_some() && symbol == self.selected {
+        // The root of a sandwich is the selected function.
+        let is_selected = symbol.is_some() && symbol == self.selected;
+        if is_selected && !is_root || is_root && picture.root.is_some() {
             flags |= Boxes::SAME;
         }
         if selected == Some(placed.node.index() as u32) {

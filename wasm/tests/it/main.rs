@@ -11,6 +11,7 @@ mod page;
 mod refused;
 mod second;
 mod source;
+mod states;
 
 #[path = "../../../xtask/browser.rs"]
 mod browser;

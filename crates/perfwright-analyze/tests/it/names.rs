@@ -268,6 +268,7 @@ fn plumbing_is_told_from_work() {
         ),
         ("poll", Some(registry("serde_json-1.0.0/src/de.rs")), false),
         ("__libc_start_main", None, true),
+        ("__rust_try", None, true),
         ("tracing_subscriber::fmt::format", None, false),
         ("shop::tower::climb", None, false),
         (

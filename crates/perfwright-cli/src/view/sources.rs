@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
-use perfwright_analyze::{By, top};
+use perfwright_analyze::{By, Origin, top};
 use perfwright_model::Profile;
 
 /// No more text than this goes into a page: the hottest hundred files of a service, a few times over.
@@ -35,13 +35,21 @@ pub(crate) fn hottest(profiles: &[&Profile]) -> Vec<Source> {
     found
 }
 
-/// The source files of a profile, the most expensive first.
+/// The source files of a profile: the workspace's own by all that they cost, among the others by what those cost
+/// themselves.
 fn files(profile: &Profile) -> Vec<String> {
     let Some(at) = profile.default_sample_type() else {
         return Vec::new();
     };
     let mut rows = top(profile, at, By::File);
-    rows.sort_by_key(|row| std::cmp::Reverse((row.self_value, row.total_value)));
+    rows.sort_by_key(|row| {
+        let is_own = Origin::of("", row.file.as_deref()) == Origin::Own;
+        std::cmp::Reverse(if is_own {
+            row.total_value
+        } else {
+            row.self_value
+        })
+    });
     rows.into_iter().filter_map(|row| row.file).collect()
 }
 
