@@ -4,9 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use perfwright_criterion::shard::Shard;
 
 const EXAMPLES: &str = "\
 Examples:
+  Run the benches; time, CPU time and allocations as a table
+    cargo perfwright bench
+  Where does the time of one go?
+    cargo perfwright bench --profile json/parse
+  What do they allocate? In seconds, the same on every machine
+    cargo perfwright bench --count
   Is what I have here slower than main?
     cargo perfwright bench --against main
   Only some benches of one package, with a larger effect to look for
@@ -21,6 +28,8 @@ perfwright_criterion::Suite take turns in small batches; those of criterion alon
 Exit codes: 0 held, 1 failed, 2 wrong usage, 3 a bench got worse, 4 can't tell.";
 
 /// Run benches, and compare them with another revision.
+///
+/// Without --against the benches of criterion are run, and what they took is shown as a table.
 ///
 /// With --against each bench is measured in turns with its base until a verdict is sure or the time is over.
 /// First the base is measured against itself, and against itself with an unrelated function added: no smaller
@@ -43,9 +52,56 @@ pub struct BenchArgs {
     /// Features to build with, separated by commas or spaces
     #[arg(long, value_name = "FEATURES")]
     pub features: Option<String>,
+    /// What to do with benches that are only run.
+    #[command(flatten)]
+    pub run: RunArgs,
     /// What to compare with, and how.
     #[command(flatten)]
     pub gate: GateArgs,
+}
+
+/// What to do with benches that are run without a comparison.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Without a comparison")]
+pub struct RunArgs {
+    /// Profile each bench for so many seconds instead of measuring it, and tell where the pages are
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "5",
+          value_parser = parse_profile_seconds, conflicts_with_all = ["against", "count", "saved"])]
+    pub profile: Option<Duration>,
+    /// Only count what each bench allocates in so many iterations, without measuring
+    #[arg(long, value_name = "ITERATIONS", num_args = 0..=1, require_equals = true, default_missing_value = "3",
+          value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["against", "saved"])]
+    pub count: Option<u64>,
+    /// Run nothing: show what was saved by the last run
+    #[arg(long, conflicts_with = "against")]
+    pub saved: bool,
+    /// Show the change against results that were saved under this name
+    #[arg(long, value_name = "NAME", conflicts_with = "against")]
+    pub baseline: Option<String>,
+    /// Save the results under this name, too
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["against", "saved"])]
+    pub save_baseline: Option<String>,
+    /// Run only one part of several, such as 2/5; the parts take about as long as each other
+    #[arg(long, value_name = "N/OF", conflicts_with_all = ["against", "saved"])]
+    pub shard: Option<Shard>,
+    /// How long each bench takes, for --shard: a file of --store-durations [default: the saved results]
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub durations: Option<PathBuf>,
+    /// Write how long each bench took into this file
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    pub store_durations: Option<PathBuf>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "against")]
+    pub json: bool,
+    /// Arguments for criterion
+    #[arg(last = true, value_name = "CRITERION", conflicts_with = "against")]
+    pub criterion: Vec<String>,
+}
+
+impl RunArgs {
+    pub(crate) fn format(&self, format: Format) -> Format {
+        if self.json { Format::Json } else { format }
+    }
 }
 
 /// What a comparison is made with, and how.
@@ -124,6 +180,14 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').trim().parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
         _ => Err("give a number of percent above 0 and up to 100, such as 1".to_owned()),
+    }
+}
+
+/// criterion profiles for a second or more.
+fn parse_profile_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (1.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("give a number of seconds from 1 to 86400".to_owned()),
     }
 }
 
