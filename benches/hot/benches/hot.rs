@@ -73,7 +73,12 @@ fn questions(suite: &mut Suite) {
         .bench_with("flamegraph/layout", profile, |bencher, profile| {
             bencher.iter(|| {
                 let mut svg = Vec::new();
-                write_svg(profile, &perfwright_flamegraph::Options::default(), &mut svg).map(|_| svg)
+                write_svg(
+                    profile,
+                    &perfwright_flamegraph::Options::default(),
+                    &mut svg,
+                )
+                .map(|_| svg)
             });
         });
 }
@@ -86,7 +91,9 @@ fn budgets(suite: &mut Suite) {
                  limits = [\"total < 90%\", \"self < 50%\"]\n"
             )
         };
-        let text = (0..50).fold("version = 1\n".to_owned(), |text, number| text + &budget(number));
+        let text = (0..50).fold("version = 1\n".to_owned(), |text, number| {
+            text + &budget(number)
+        });
         let mut sources = Sources::new();
         sources.profile("cpu", profile());
         (Budgets::parse("perfwright.toml", &text), sources)
@@ -105,17 +112,27 @@ fn spans(suite: &mut Suite) {
     use tracing_subscriber::prelude::*;
     let subscriber = || {
         let layer = perfwright_tracing::SpanLayer::new();
-        let registry = tracing_subscriber::registry().with(layer);
-        Dispatch::new(registry)
+        let subscriber = Dispatch::new(tracing_subscriber::registry().with(layer));
+        // Paths and the slowest requests are new at first.
+        tracing::dispatcher::with_default(&subscriber, || {
+            for number in 0..1_000 {
+                tracing::info_span!("work", number).in_scope(|| ());
+            }
+        });
+        subscriber
     };
     suite
-        .bench_with("span/create enter exit close", subscriber, |bencher, subscriber| {
-            tracing::dispatcher::with_default(subscriber, || {
-                bencher.iter(|| {
-                    let _entered = tracing::info_span!("work", number = black_box(7)).entered();
+        .bench_with(
+            "span/create enter exit close",
+            subscriber,
+            |bencher, subscriber| {
+                tracing::dispatcher::with_default(subscriber, || {
+                    bencher.iter(|| {
+                        let _entered = tracing::info_span!("work", number = black_box(7)).entered();
+                    });
                 });
-            });
-        })
+            },
+        )
         .bench_with("span/enter exit", subscriber, |bencher, subscriber| {
             tracing::dispatcher::with_default(subscriber, || {
                 let span = tracing::info_span!("work");

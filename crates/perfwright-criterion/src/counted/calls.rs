@@ -36,9 +36,9 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// How many iterations to run where criterion asks for `asked`. To count only, the first call runs more of them,
-    /// after one that is not counted.
-    pub(super) fn begin(&mut self, asked: u64, warm_up: impl FnOnce(u64)) -> u64 {
+    /// How many batches of how many iterations to run where criterion asks for `asked` in one. To count only, the
+    /// first call runs more of them, each by itself, after one that is not counted.
+    pub(super) fn begin(&mut self, asked: u64, warm_up: impl FnOnce(u64)) -> (u64, u64) {
         let wanted = std::env::var(VARIABLE)
             .ok()
             .and_then(|text| text.parse().ok());
@@ -46,9 +46,9 @@ impl Calls {
             Some(wanted) if wanted > 0 && self.calls.is_empty() => {
                 self.counting = true;
                 warm_up(1);
-                wanted
+                (wanted, 1)
             }
-            _ => asked,
+            _ => (1, asked),
         }
     }
 
@@ -63,12 +63,12 @@ impl Calls {
 
     /// Whether criterion measured: it warmed up first. One call only tests the bench.
     pub(super) fn is_measured(&self) -> bool {
-        self.calls.len() > 1
+        self.calls.len() > 1 && !self.counting
     }
 
     /// Whether the bench ran to be counted only.
     pub(super) fn is_counted_only(&self) -> bool {
-        self.counting && self.calls.len() == 1
+        self.counting
     }
 
     /// What criterion's measurement says of one iteration, call by call, without those that are too short beside the
@@ -98,10 +98,10 @@ impl Calls {
         counts
     }
 
-    /// The first call has what is made once; where it is the only one, that was run before it.
+    /// The first call has what is made once; to count only, that was run before it.
     fn later(&self) -> &[Call] {
         match &self.calls[..] {
-            [_, later @ ..] if !later.is_empty() => later,
+            [_, later @ ..] if self.is_measured() => later,
             all => all,
         }
     }

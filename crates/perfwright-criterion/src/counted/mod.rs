@@ -306,25 +306,43 @@ impl<'a, 'b, M: Measurement> CountedBencher<'a, 'b, M> {
     pub(crate) fn batches(&mut self, mut run: impl FnMut(u64, &mut dyn FnMut(&mut dyn FnMut()))) {
         let (measurement, calls) = (self.measurement, &mut *self.calls);
         self.inner.iter_custom(|iterations| {
-            let iterations = calls.begin(iterations, |warmup| run(warmup, &mut |work| work()));
-            let (mut total, mut counted) = (measurement.zero(), None::<Measured>);
-            let mut parts = 0;
-            run(iterations, &mut |work| {
-                parts += 1;
-                let part = Measured::of(&mut || {
-                    let start = measurement.start();
-                    work();
-                    total = measurement.add(&total, &measurement.end(start));
-                });
-                match &mut counted {
-                    Some(counted) => counted.add(part),
-                    None => counted = Some(part),
-                }
-            });
-            let counted = counted.unwrap_or_default();
-            calls.push(iterations, measurement.to_f64(&total), counted, parts);
+            let warm_up = |iterations| run(iterations, &mut |work| work());
+            let (batches, iterations) = calls.begin(iterations, warm_up);
+            let mut total = measurement.zero();
+            for _ in 0..batches {
+                let value = calls.batch(iterations, measurement, &mut run);
+                total = measurement.add(&total, &value);
+            }
             total
         });
+    }
+}
+
+impl Calls {
+    /// Runs a batch and remembers what it took.
+    fn batch<M: Measurement>(
+        &mut self,
+        iterations: u64,
+        measurement: &M,
+        run: &mut impl FnMut(u64, &mut dyn FnMut(&mut dyn FnMut())),
+    ) -> M::Value {
+        let (mut total, mut parts) = (measurement.zero(), 0);
+        let mut counted = None::<Measured>;
+        run(iterations, &mut |work| {
+            parts += 1;
+            let part = Measured::of(&mut || {
+                let start = measurement.start();
+                work();
+                total = measurement.add(&total, &measurement.end(start));
+            });
+            match &mut counted {
+                Some(counted) => counted.add(part),
+                None => counted = Some(part),
+            }
+        });
+        let counted = counted.unwrap_or_default();
+        self.push(iterations, measurement.to_f64(&total), counted, parts);
+        total
     }
 }
 
