@@ -259,6 +259,15 @@ impl Change {
         }
     }
 
+    /// How many times the baseline's error is that of [`Change::bound`].
+    pub(crate) fn times(self) -> f64 {
+        match (self.amount, self.upwards) {
+            (Amount::Absolute(_), _) => 1.0,
+            (Amount::Relative(share), true) => 1.0 + share,
+            (Amount::Relative(share), false) => (1.0 - share).abs(),
+        }
+    }
+
     /// By how much a value is worse than its baseline; negative where it is better.
     pub(crate) fn worsening(self, value: f64, baseline: f64) -> f64 {
         match self.upwards {

@@ -81,7 +81,7 @@ impl Judge<'_> {
             false => before.value - data.value,
         };
         let was = limit.dimension.show(before.value);
-        match worse <= self.joint_error(data, before) {
+        match worse <= self.joint_error(data, before, 1.0) {
             true => (Verdict::NoWorse, format!("the baseline had {was}")),
             false => (
                 Verdict::Breach,
@@ -90,13 +90,13 @@ impl Judge<'_> {
         }
     }
 
-    /// What chance explains of a difference.
-    fn joint_error(&self, a: &Data, b: &Data) -> f64 {
+    /// What chance explains of a difference between a value and so many times another.
+    fn joint_error(&self, a: &Data, b: &Data, times: f64) -> f64 {
         let half = |data: &Data| {
             let (low, high) = data.interval(self.deviations);
             (high - low) / 2.0
         };
-        half(a).hypot(half(b))
+        half(a).hypot(half(b) * times)
     }
 
     pub(super) fn change(&self, regression: &Regression, reading: &Reading, data: &Data) -> Ruling {
@@ -128,8 +128,9 @@ impl Judge<'_> {
             let why = format!("{how}; the baseline's times say little: {noisy}");
             return (Verdict::CannotTell, why);
         }
-        // Beyond the lower of two allowances by chance is beyond both by chance.
-        match beyond.min(worse - floor) > self.joint_error(data, before) {
+        let is_sure = beyond > self.joint_error(data, before, change.times())
+            && worse - floor > self.joint_error(data, before, 1.0);
+        match is_sure {
             true => (Verdict::Breach, how),
             false => {
                 let k = self.deviations;

@@ -3,6 +3,7 @@
 mod artifacts;
 mod binary;
 mod command;
+mod counts;
 mod criterion;
 mod explain;
 mod load;

@@ -13,7 +13,7 @@ use perfwright_model::{
 };
 use perfwright_stats::effective_count_of_groups;
 
-use super::{Data, Part, Reading};
+use super::{Data, Part, Reading, counts::Counts};
 use crate::{
     budgets::{Budget, Select},
     pattern::{self, Pattern},
@@ -653,39 +653,6 @@ struct SamplesByLabels {
     effective_count: f64,
 }
 
-/// How many samples of a profiler a sample of the profile stands for.
-#[derive(Clone, Copy)]
-enum Counts {
-    /// The profile says: in this column.
-    Column(usize),
-    /// One for each so many units of the value.
-    Period(f64),
-    /// Nobody knows: one, which is never too many.
-    One,
-}
-
-impl Counts {
-    fn of(profile: &Profile, column: usize) -> Self {
-        let types = profile.sample_types();
-        let counts = types
-            .iter()
-            .position(|t| t.kind == "samples" && t.unit == "count");
-        if let Some(counts) = counts {
-            return Self::Column(counts);
-        }
-        let period = profile
-            .meta
-            .period
-            .as_ref()
-            .filter(|period| period.value > 0 && period.sample_type.unit == types[column].unit);
-        match period {
-            Some(period) => Self::Period(period.value as f64),
-            None if types[column].unit == "count" => Self::Column(column),
-            None => Self::One,
-        }
-    }
-}
-
 impl SamplesByLabels {
     fn new(profile: &Profile, column: usize) -> Self {
         let mut starts = vec![0_u32; profile.label_set_count() + 1];
@@ -722,15 +689,10 @@ impl SamplesByLabels {
             let values = profile.sample(position as usize).values;
             let weight = values[self.column].max(0) as f64;
             whole += weight;
-            let count = match self.counts {
-                Counts::Column(counts) => values[counts] as f64,
-                Counts::Period(period) => weight / period,
-                Counts::One => 1.0,
-            };
-            (weight, count)
+            (weight, self.counts.of_sample(values, weight))
         });
         let effective_count = effective_count_of_groups(groups);
-        (whole, effective_count)
+        (whole, effective_count * self.counts.evenness())
     }
 
     /// Sums up the samples that have these labels, class by class; gives what they all sum up to.

@@ -14,6 +14,7 @@ mod profiles;
 mod promtool;
 mod rules;
 mod schema;
+mod simulations;
 mod sources;
 mod verdicts;
 

@@ -2,6 +2,7 @@
 
 use perfwright_budget::{Sources, Verdict};
 use perfwright_model::{Profile, SampleType, keys};
+use perfwright_stats::Rng;
 
 use crate::{budget, check, lines};
 
@@ -214,10 +215,10 @@ fn allocations_of_a_route_are_of_the_heap_profile_with_its_error() {
 fn the_error_of_sampled_allocations_is_that_of_their_sampling() {
     // Samples of 1000 blocks of 1 KiB at a rate of 4 KiB, as the allocator takes them.
     let chance = 1.0 - (-0.25_f64).exp();
-    let mut random = Random(7);
+    let mut random = Rng::new(7);
     let (runs, mut beyond) = (2000, 0);
     for _ in 0..runs {
-        let sampled = (0..1000).filter(|_| random.next() < chance).count();
+        let sampled = (0..1000).filter(|_| random.uniform() < chance).count();
         let estimate = sampled as f64 / chance;
         let deviation = (estimate * (1.0 - chance) / chance).sqrt();
         beyond += usize::from((estimate - 1000.0).abs() > deviation);
@@ -226,19 +227,6 @@ fn the_error_of_sampled_allocations_is_that_of_their_sampling() {
     let share = f64::from(beyond as u32) / f64::from(runs);
     let five = 5.0 * (0.317_f64 * 0.683 / f64::from(runs)).sqrt();
     assert!((share - 0.317).abs() < five + 0.01, "{share}");
-}
-
-/// Splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 const PAGE: &str = "\
