@@ -6,6 +6,7 @@ mod need;
 
 mod commands;
 mod errors;
+mod fuzz;
 mod loads;
 mod operations;
 mod output;
