@@ -19,20 +19,31 @@
 //! ```
 //!
 //! # Metrics
-//! | metric | selects by | statistics |
-//! |---|---|---|
-//! | `profile.share` | `profile`, `value`, `function`, `crate`, `route`, `span`, `label` | `total`, `self` |
-//! | `latency` | `route` | `p50`, `p95`, `p99` and others, `max` |
-//! | `throughput`, `error_rate` | `route` | `rate` |
-//! | `process.cpu` | | `avg` |
-//! | `process.rss` | | `max`, `end`, `slope` |
-//! | `heap` | | `bytes`, `allocs`, `bytes/op`, `allocs/op`, `live`, `peak` |
-//! | `bench` | `bench` | `median`, `mean`, `slope` |
-//! | `size` | `artifact` | `raw`, `gzip`, `brotli` |
-//! | `binary` | `artifact`, and `section` or `crate` | `bytes`, `share` |
-//! | `command` | `command` | `time`, `cpu`, `peak`, also as `cold.…` and `cached.…` |
-//! | `dependencies` | `package`, `features`, `default_features` | `count` |
-//! | `prometheus` | `name`, `label` | `value`, `rate`, `min`, `max`, `avg`, percentiles of histograms |
+//! | metric | what it is |
+//! |---|---|
+//! | `profile.share` | The share of a function, crate, route or span in a profile |
+//! | `latency` | How long requests and spans take |
+//! | `throughput` | Requests per second; of spans, how often they were entered |
+//! | `error_rate` | The share of requests that failed |
+//! | `concurrency` | Requests under way at once |
+//! | `request.size` | Bytes of requests' bodies |
+//! | `response.size` | Bytes of responses' bodies |
+//! | `cpu` | CPU time of requests, of all or of a route, and of spans without those inside |
+//! | `process.cpu` | CPU time of the process per time: 100 % is one core |
+//! | `process.rss` | Resident memory of the process |
+//! | `process.fds` | Open files of the process, connections among them |
+//! | `heap` | What is allocated, in all or by a route or span |
+//! | `pool` | A pool of connections |
+//! | `cache.hit_rate` | How often a cache had what it was asked for |
+//! | `bench` | Saved results of benches |
+//! | `size` | The size of files |
+//! | `binary` | The sections of an executable, library or wasm module, and the crates in it |
+//! | `command` | How long a command of the file runs, and what it uses |
+//! | `dependencies` | How many crates a package builds with, itself included |
+//! | `prometheus` | Any metric of a page of metrics, by its name there |
+//!
+//! Their statistics, and what they select by, are in the repository's `docs/budgets.md`, which a test holds to the
+//! code.
 //!
 //! In names `*` stands for any characters; a list of names means any of them. A share on a route or span is of
 //! what that route or span used; methods of a type belong to the crate of the type.
@@ -61,6 +72,8 @@ mod metric;
 mod names;
 mod output;
 mod pattern;
+#[cfg(test)]
+mod reference;
 mod rules;
 #[cfg(feature = "schema")]
 mod schema;

@@ -244,7 +244,7 @@ pub(crate) const SPECS: &[Spec] = &[
         from: "a run, two pages of metrics",
         stats: &[
             ("avg", CORES, "on average"),
-            ("max", CORES, "at most, in half a second"),
+            ("max", CORES, "at most, from moment to moment"),
         ],
         series: Series::Run,
         is_timing: true,

@@ -150,9 +150,13 @@ impl Asked<'_> {
         if !is_name(name) {
             return None;
         }
-        Some(match quantile(stat) {
-            Some(quantile) => self.quantile(name, quantile, "job, instance"),
-            None => format!("{name}{}", braces(&self.matchers)),
+        let series = format!("{name}{}", braces(&self.matchers));
+        let over_time = |function: &str| format!("{function}({series}[{}])", self.window);
+        Some(match (quantile(stat), stat) {
+            (Some(quantile), _) => self.quantile(name, quantile, "job, instance"),
+            (_, "rate") => over_time("rate"),
+            (_, "min" | "max" | "avg") => over_time(&format!("{stat}_over_time")),
+            _ => series,
         })
     }
 

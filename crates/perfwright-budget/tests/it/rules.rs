@@ -30,6 +30,47 @@ select = { name = \"pool_connections\", label = { pool = \"p\\\"g\" } }
 limits = [\"< 10\", \"> 1\"]
 
 [[budget]]
+metric = \"prometheus\"
+select = { name = \"jobs_total\" }
+limits = [\"rate > 1/s\"]
+
+[[budget]]
+metric = \"prometheus\"
+select = { name = \"queue\" }
+limits = [\"max < 100\"]
+
+[[budget]]
+metric = \"pool\"
+select = { name = \"p*\" }
+limits = [\"usage < 80%\", \"in_use < 9\", \"connections < 10\", \"wait < 5ms\", \"p99 < 10ms\"]
+
+[[budget]]
+metric = \"cache.hit_rate\"
+limits = [\"> 90%\"]
+
+[[budget]]
+metric = \"concurrency\"
+select = { route = \"/a\" }
+limits = [\"avg < 5\", \"now < 9\"]
+
+[[budget]]
+metric = \"response.size\"
+limits = [\"< 1MB\"]
+
+[[budget]]
+metric = \"cpu\"
+limits = [\"time/op < 2ms\"]
+
+[[budget]]
+metric = \"heap\"
+limits = [\"allocs/op < 100\", \"bytes/op < 1MB\", \"live < 1GiB\"]
+
+[[budget]]
+metric = \"latency\"
+select = { span = \"load\" }
+limits = [\"mean < 1s\"]
+
+[[budget]]
 metric = \"throughput\"
 limits = [\"> 5/s\"]
 
@@ -59,6 +100,7 @@ fn rules_and_what_is_left_out() {
     assert_eq!(
         rules.left_out,
         [
+            "latency span=load: no service tells latency mean",
             "throughput route=GET /a or /b: its routes are of several methods: make it a budget for each",
             "latency: no service tells latency max",
             "bench: only compares with a baseline, which a service has none of",

@@ -155,9 +155,9 @@ impl Metrics {
         Metrics { inner }
     }
 
-    /// Registers a gauge: a value that goes up and down, read at each scrape. For pools (`db_pool_idle_connections`)
-    /// and caches (`page_cache_hit_ratio`). The name ends in its unit, a base unit (`seconds`, `bytes`), or what is
-    /// counted.
+    /// Registers a gauge: a value that goes up and down, read at each scrape. For pools (`db_pool_connections`,
+    /// `db_pool_idle_connections` and `db_pool_max_connections` by `pool`, which are the names that budgets know) and
+    /// others. The name ends in its unit, a base unit (`seconds`, `bytes`), or what is counted.
     ///
     /// # Errors
     /// [`RegisterError`] for a name that Prometheus does not take, or one that is taken.
@@ -171,7 +171,8 @@ impl Metrics {
         self.register(name, help, labels, false, Arc::new(read))
     }
 
-    /// Registers a counter: a value that only grows, read at each scrape. `_total` is added to its name.
+    /// Registers a counter: a value that only grows, read at each scrape. `_total` is added to its name. For caches
+    /// `cache_hits` and `cache_misses` by `cache`, of which budgets make the hit rate.
     ///
     /// # Errors
     /// As [`Metrics::gauge`].
