@@ -1,5 +1,6 @@
 //! The command line from outside.
 
+mod bench;
 mod ci;
 mod help;
 mod profile;
