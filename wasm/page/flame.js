@@ -378,7 +378,7 @@ const flame = {
 };
 
 function showTip(node, event) {
-  const tip = $("tip"), diff = app.scene.diff;
+  const tip = $("tip"), diff = node.total.change !== undefined;
   const row = (what, value, extra) => make("tr", {}, make("td", { class: "faint" }, what), make("td", {}, value.text),
     make("td", {}, value.percent), diff && make("td", {}, "was " + value.basePercent), diff && make("td", {}, change(value)), extra);
   tip.replaceChildren(

@@ -120,7 +120,8 @@ async function showLabels() {
       const step = `${key}=${row.has ? row.value : ""}`, on = active.has(step);
       return make("tr", {}, make("td", {}, make("button", { "aria-pressed": String(on), onclick: () => app.toggleStep("label", step) }, on ? "only this" : "only")),
         make("td", { class: "name" }, row.value),
-        make("td", { class: "number", "--share": Math.max(0, row.share) }, make("span", { class: "faint" }, row.text + "  "), row.percent));
+        make("td", { class: "number", "--share": Math.max(0, row.share) }, make("span", { class: "faint" }, row.text + "  "), row.percent),
+        app.scene.diff && make("td", { class: "number" }, change(row)));
     })))));
   $("values").replaceChildren(...(parts.length ? parts : [make("p", { class: "faint" }, "The samples of this profile have no labels: no threads, routes or spans.")]));
 }

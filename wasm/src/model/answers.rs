@@ -1,6 +1,6 @@
 //! What the page asks, answered as JSON.
 
-use perfwright_analyze::{NodeId, Sides, by_label, percent, quantity, short_path};
+use perfwright_analyze::{LabelRow, NodeId, Sides, by_label, percent, quantity, short_path};
 
 use super::{
     change::{Change, Wholes},
@@ -110,6 +110,17 @@ impl Session {
     }
 
     fn value_fields(&self, json: &mut Json, shown: &Shown, sides: Sides) {
+        self.fields_of_values(json, shown, sides, shown.wholes.as_ref());
+    }
+
+    /// The same with a change only if there are `wholes`: in order of time nothing is compared.
+    fn fields_of_values(
+        &self,
+        json: &mut Json,
+        shown: &Shown,
+        sides: Sides,
+        wholes: Option<&Wholes>,
+    ) {
         let unit = &shown.sample_type.unit;
         let whole = shown.main.sides_of(NodeId::ROOT).total_values;
         for (name, values) in [("self", sides.self_values), ("total", sides.total_values)] {
@@ -119,7 +130,7 @@ impl Session {
                 let share = |side: usize| values[side] as f64 / whole[side].max(1) as f64;
                 json.number("share", share(1));
                 json.text("percent", &percent(share(1)));
-                let Some(wholes) = &shown.wholes else {
+                let Some(wholes) = wholes else {
                     return;
                 };
                 json.text("baseText", &quantity(values[0], unit));
@@ -157,8 +168,8 @@ impl Session {
                 json.text("file", file);
                 json.text("shortFile", short_path(file, &[]));
             }
-            let sides = picture.sides_of(id);
-            self.value_fields(json, shown, sides);
+            let wholes = shown.wholes.as_ref().filter(|_| picture.sides.is_some());
+            self.fields_of_values(json, shown, picture.sides_of(id), wholes);
             let parent = tree.node(tree.node(id).parent);
             let of_parent = tree.node(id).total_value as f64 / parent.total_value.max(1) as f64;
             json.text("ofParent", &percent(of_parent));
@@ -375,8 +386,23 @@ impl Session {
                 .find_sample_type(&shown.sample_type.kind)
                 .unwrap_or(0);
             let whole = profile.total(position).max(1) as f64;
+            // Without the filters: so that others can be chosen.
+            let compared = self.positions(&self.state).ok();
+            let compared = compared.and_then(|(positions, wholes)| Some((positions[0], wholes?)));
             json.array("keys", &opened.label_keys, |json, key| {
-                let rows = by_label(profile, position, key);
+                let mut rows = by_label(profile, position, key);
+                let before = match &compared {
+                    Some((position, _)) => by_label(self.side(&self.state, 0), *position, key),
+                    None => Vec::new(),
+                };
+                for row in &before {
+                    if rows.iter().all(|known| known.value != row.value) {
+                        rows.push(LabelRow {
+                            total_value: 0,
+                            ..row.clone()
+                        });
+                    }
+                }
                 json.element(|json| {
                     json.text("key", key);
                     json.number("count", rows.len() as f64);
@@ -385,10 +411,17 @@ impl Session {
                             let has_value = row.value.is_some();
                             json.flag("has", has_value);
                             json.text("value", row.value.as_deref().unwrap_or("(none)"));
-                            json.text("text", &quantity(row.total_value, &shown.sample_type.unit));
+                            let unit = &shown.sample_type.unit;
+                            json.text("text", &quantity(row.total_value, unit));
                             let share = row.total_value as f64 / whole;
                             json.number("share", share);
                             json.text("percent", &percent(share));
+                            if let Some((_, wholes)) = &compared {
+                                let old = before.iter().find(|old| old.value == row.value);
+                                let old = old.map_or(0, |old| old.total_value);
+                                let change = wholes.change([old, row.total_value]);
+                                change_fields(json, wholes, &change, unit);
+                            }
                         });
                     });
                 });

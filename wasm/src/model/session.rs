@@ -653,13 +653,20 @@ impl Shown {
             (Some(sides), Some(wholes)) => {
                 color::of_change(&wholes.total_change(&sides[placed.node.index()]), dark)
             }
-            _ => {
+            (_, wholes) => {
                 let symbol = match placed.node {
                     NodeId::ROOT => picture.root,
                     node => picture.main_symbol(node),
                 };
                 let symbol = symbol.map_or(0, |symbol| symbol.index());
-                self.palette.of(symbol)
+                match wholes {
+                    // In order of time a call has the colour of its function's change.
+                    Some(wholes) => {
+                        let sides = self.sums().of(symbol);
+                        color::of_change(&wholes.total_change(&sides), dark)
+                    }
+                    None => self.palette.of(symbol),
+                }
             }
         }
     }
