@@ -329,6 +329,7 @@ impl Judge<'_> {
     /// An objective: what is bad, and how much of what may be bad that is.
     fn slo(&self, slo: &Slo, rows: &mut Vec<Row>) {
         let limit = &slo.limit;
+        let from = rows.len();
         self.each(
             &limit.stat,
             limit.dimension,
@@ -343,6 +344,13 @@ impl Judge<'_> {
                 (verdict, reasons.join("; "))
             },
         );
+        // The limit says what is good, and the value what is not.
+        for measured in rows[from..]
+            .iter_mut()
+            .filter_map(|row| row.measured.as_mut())
+        {
+            measured.push_str(" bad");
+        }
     }
 
     fn limit(&self, limit: &Limit, reading: &Reading, data: &Data) -> Ruling {

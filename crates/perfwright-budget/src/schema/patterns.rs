@@ -9,13 +9,17 @@ pub(super) const DATE: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 /// A path that stays below the root.
 pub(super) const PATH: &str = r"^(?!/)(?!(.*/)?\.\.(/|$)).*\S";
 
-const NUMBER: &str = r"[+-]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)";
+const UNSIGNED: &str = r"([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)";
 
 /// A number with its unit.
 pub(super) fn number(dimension: Dimension) -> String {
+    format!("[+-]?{}", unsigned(dimension))
+}
+
+fn unsigned(dimension: Dimension) -> String {
     match unit(dimension).as_str() {
-        "" => NUMBER.to_owned(),
-        unit => format!(r"{NUMBER}\s*({unit})"),
+        "" => UNSIGNED.to_owned(),
+        unit => format!(r"{UNSIGNED}\s*({unit})"),
     }
 }
 
@@ -81,7 +85,7 @@ pub(super) fn limit(spec: &Spec) -> String {
 
 /// A change as a share of the baseline.
 pub(super) fn share_of_baseline() -> String {
-    format!(r"{NUMBER}\s*%")
+    format!(r"{UNSIGNED}\s*%")
 }
 
 /// A change as an amount: of any of the statistics.
@@ -94,8 +98,8 @@ pub(super) fn amounts(spec: &Spec) -> String {
         }
     }
     let amounts = kinds.into_iter().map(|kind| match kind {
-        Dimension::Share { .. } => format!(r"{NUMBER}\s*pp"),
-        other => number(other),
+        Dimension::Share { .. } => format!(r"{UNSIGNED}\s*pp"),
+        other => unsigned(other),
     });
     amounts.collect::<Vec<_>>().join("|")
 }

@@ -50,6 +50,17 @@ wrong! {
     unit_of_another_kind: budget("latency", "limits = [\"p95 < 200KiB\"]");
     unit_missing: budget("latency", "limits = [\"p95 < 200\"]");
     unit_not_expected: budget("heap", "limits = [\"allocs/op <= 3ms\"]");
+    rate_without_a_unit: budget("throughput", "limits = [\"> 2000\"]");
+    growth_without_a_time: budget("process.rss", "limits = [\"slope < 3MiB\"]");
+    size_in_small_letters: budget("size", "select = { artifact = \"a\" }\nlimits = [\"raw < 4kb\"]");
+    unit_that_nobody_knows: budget("prometheus", "select = { name = \"a\" }\nlimits = [\"< 3parsecs\"]");
+    command_that_is_not_there: budget("command", "select = { command = \"deploy\" }\nlimits = [\"time < 5m\"]");
+    regression_with_two_signs: budget("bench", "regression = { max = \"+-3%\" }");
+    regression_of_a_share_in_another_unit: budget(
+        "profile.share",
+        "select = { crate = \"a\" }\nregression = { max = \"+3ms\" }"
+    );
+    waiver_without_its_reason: budget("process.cpu", "limits = [\"< 60%\"]\nwaiver = { until = \"2027-02-28\" }");
     no_number: budget("latency", "limits = [\"p95 < fast\"]");
     no_comparison: budget("latency", "limits = [\"p95 = 200ms\"]");
     unknown_statistic: budget("size", "select = { artifact = \"a\" }\nlimits = [\"gzipp < 4KiB\"]");

@@ -12,6 +12,7 @@ use crate::{errors::cases, rules};
 /// bounds once their units are known.
 const FOR_THE_READER: &[&str] = &[
     "always_holds",
+    "command_that_is_not_there",
     "command_twice",
     "command_with_cold_runs",
     "command_without_cold_runs",

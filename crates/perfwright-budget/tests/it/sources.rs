@@ -333,3 +333,38 @@ fn dependencies_are_counted_by_features() {
         Verdict::Held
     );
 }
+
+/// One budget, held against a run, a page of metrics, and what a load driver reports.
+#[test]
+fn one_budget_is_for_a_run_a_page_and_a_load_result_alike() {
+    let budgets = budget("latency", "limits = [\"p99 < 300ms\"]");
+    let k6 = r#"{"metrics": {
+        "http_reqs": {"count": 100, "rate": 10.0},
+        "http_req_duration": {"avg": 20.0, "med": 10.0, "p(95)": 30.0, "p(99)": 80.0, "max": 200.0},
+        "http_req_failed": {"passes": 0, "fails": 100, "value": 0.0}
+    }}"#;
+    let of = |add: &dyn Fn(&mut Sources)| {
+        let mut sources = Sources::new();
+        add(&mut sources);
+        let report = check(&budgets, &sources, None);
+        assert_eq!(report.rows.len(), 1);
+        (report.rows[0].verdict, lines(&report))
+    };
+    let of_run = of(&|sources| {
+        sources.run_report(RUN).unwrap();
+    });
+    let of_page = of(&|sources| {
+        sources.prometheus(PAGE).unwrap();
+    });
+    let of_load = of(&|sources| {
+        sources.load_result(k6).unwrap();
+    });
+    assert_eq!(of_run.1, "held latency: p99 < 300 ms; measured 80.0 ms");
+    assert_eq!(of_load.1, of_run.1);
+    assert_eq!(
+        of_page.0,
+        Verdict::CannotTell,
+        "{}: 99 of 100 are within 500 ms",
+        of_page.1
+    );
+}

@@ -391,7 +391,7 @@ fn an_objective_is_judged_by_what_a_run_uses_of_it() {
     assert_eq!(verdict, Verdict::Held);
     assert_eq!(
         line,
-        "held error_rate: 99.9% good over 30d; measured 0.05 % (0.04 % to 0.06 %); \
+        "held error_rate: 99.9% good over 30d; measured 0.05 % (0.04 % to 0.06 %) bad; \
          at this rate uses 50.0 % of what may fail"
     );
     assert_eq!(of(1_000_000, 2_000).0, Verdict::Breach);

@@ -63,7 +63,8 @@ impl Histogram {
             return Err("the histogram is empty".to_owned());
         }
         let at = self.buckets.partition_point(|(end, _)| *end < bound);
-        let share = |below: f64| (1.0 - below / all).clamp(0.0, 1.0);
+        // Without the noise of binary fractions: 10 of 1000 are 1 %.
+        let share = |below: f64| ((all - below) / all).clamp(0.0, 1.0);
         let least = share(self.buckets.get(at).map_or(all, |(_, count)| *count));
         if self.buckets.get(at).is_some_and(|(end, _)| *end == bound) {
             return Ok(Data::share(least, all));
@@ -107,6 +108,10 @@ mod tests {
 
     #[test]
     fn a_share_above_a_bound_is_exact_at_a_buckets_end() {
+        let hundredth = Histogram {
+            buckets: vec![(0.25, 990.0), (f64::INFINITY, 1000.0)],
+        };
+        assert_eq!(hundredth.above(0.25).unwrap().value, 0.01);
         let mut histogram = Histogram::default();
         for (bound, count) in [(0.1, 50.0), (0.2, 90.0), (f64::INFINITY, 100.0)] {
             histogram.add(bound, count);
