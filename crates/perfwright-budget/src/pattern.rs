@@ -35,9 +35,11 @@ impl Pattern {
         }
     }
 
-    /// What every name that matches begins with.
-    pub(crate) fn prefix(&self) -> &str {
-        self.text.split('*').next().unwrap_or("")
+    /// What every name that matches begins with, and what it ends with.
+    pub(crate) fn ends(&self) -> (&str, &str) {
+        let head = self.text.split('*').next().unwrap_or("");
+        let tail = self.text.rsplit('*').next().unwrap_or("");
+        (head, tail)
     }
 
     /// Whether a name matches. Takes time in proportion to the name's length times the number of wildcards.
