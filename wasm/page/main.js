@@ -143,6 +143,8 @@ const app = {
   },
 
   async fetch(url) {
+    // Its end would take the bar away.
+    await this.applying;
     progress.show({ stage: "Fetching", name: url });
     try {
       const response = await fetch(url);
