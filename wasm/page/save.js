@@ -12,7 +12,7 @@ const FORMATS = [
 const save = {
   menu() {
     const { left, bottom } = $("save").getBoundingClientRect();
-    showMenu(FORMATS.map(([format, text, ending]) => [text, () => this.as(format, ending), "." + ending]), left, bottom + 4);
+    showMenu("Save what is shown as", FORMATS.map(([format, text, ending]) => [text, () => this.as(format, ending), "." + ending]), left, bottom + 4);
   },
 
   // The name of the profile without the endings of its format.

@@ -175,12 +175,13 @@ function openMenu(node, x, y) {
     isCode && ["Find all", () => app.update({ q: "=" + node.name }), ""],
     ["Copy name", () => navigator.clipboard?.writeText(node.full || node.name), ""],
   ].filter(Boolean);
-  showMenu(items, x, y);
+  showMenu(node.name, items, x, y);
 }
 
-// A menu of [text, act, key].
-function showMenu(items, x, y) {
+// A menu of [text, act, key], called `label`.
+function showMenu(label, items, x, y) {
   const menu = $("menu");
+  menu.setAttribute("aria-label", label);
   menu.replaceChildren(...items.map(([text, act, key]) => make("button", { role: "menuitem", tabindex: "-1", onclick: () => { closeMenu(); act(); } }, text, key ? make("kbd", {}, key) : "")));
   hideTip();
   menu.hidden = false;

@@ -3,7 +3,7 @@
 //! [`Session`] is the noun to start from. You give it profiles as bytes and a [`State`] (what to show: view,
 //! sample type, filters, search); it gives back what the visible part of the screen needs: boxes of a flame
 //! view, rows of a table, the callers and callees of a function, the lines of a source file. A frame costs what is
-//! visible, not what the profile holds.
+//! visible, not what the profile holds. [`Session::save`] gives what the filters leave as a file for other tools.
 //!
 //! The model knows no browser and is tested natively. Built for wasm32 the crate also has a skin, [a few
 //! functions](https://rustwasm.github.io/docs/wasm-bindgen/) that a worker calls; `page/` holds the page's HTML, style and

@@ -209,6 +209,49 @@ fn the_help_is_a_dialog_that_names_every_key() {
 }
 
 #[test]
+fn menus_have_names_and_go_by_the_keyboard() {
+    let Some(mut page) = Page::embedded("menus", "#view=table&fn=shop::db::load") else {
+        return;
+    };
+    page.wait_text("#rows tbody", "sqlite3_step");
+    for (open, name, entries) in [
+        (
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'e', bubbles: true }))",
+            "Save what is shown as",
+            6,
+        ),
+        (
+            "document.querySelector('#rows tr[aria-selected=true]').dispatchEvent(new KeyboardEvent('keydown', { key: 'ContextMenu', bubbles: true }))",
+            "shop::db::load",
+            9,
+        ),
+    ] {
+        page.browser.value(open);
+        page.browser.wait("!document.getElementById('menu').hidden");
+        let nodes = accessible(&mut page);
+        let menu = nodes
+            .iter()
+            .find(|node| role(node) == "menu")
+            .expect("a menu");
+        assert_eq!(menu["name"]["value"], name);
+        let items = nodes.iter().filter(|node| role(node) == "menuitem");
+        assert_eq!(items.clone().count(), entries, "{name}");
+        assert!(items.clone().all(|item| item["name"]["value"] != ""));
+        let focused = "document.activeElement.innerText";
+        let first = page.browser.text(focused);
+        page.browser.key("ArrowUp");
+        let last = page.browser.text(focused);
+        assert_ne!(first, last);
+        page.browser.key("ArrowDown");
+        assert_eq!(page.browser.text(focused), first);
+        page.shoot(if entries == 6 { "save" } else { "function" });
+        page.browser.key("Escape");
+        page.browser.wait("document.getElementById('menu').hidden");
+    }
+    page.done();
+}
+
+#[test]
 fn keys_walk_through_time_and_around_a_function() {
     let Some(mut page) = Page::embedded("walk", "#view=sandwich&fn=shop::db::load") else {
         return;
