@@ -91,8 +91,8 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     let scaled = value / unit;
     let decimals = match scaled.abs() {
         whole if whole.fract() == 0.0 && unit == 1.0 => 0,
-        small if small < 10.0 => 2,
-        middle if middle < 100.0 => 1,
+        small if small < 9.995 => 2,
+        middle if middle < 99.95 => 1,
         _ => 0,
     };
     format!("{} {name}", decimal(scaled, decimals))

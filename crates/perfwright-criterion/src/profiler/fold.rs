@@ -54,6 +54,9 @@ enum Kind {
     Measured,
     /// How the compiler calls a closure: the harness's, if the harness calls.
     Glue,
+    /// A closure that was inlined, without a path, as line tables alone name it: if the harness calls it, the routine.
+    /// It says nothing but where it calls something.
+    Closure,
 }
 
 impl Kind {
@@ -65,6 +68,7 @@ impl Kind {
             Some("criterion") if name.contains("::bencher::") => Kind::Loop,
             Some("criterion" | "perfwright_criterion") => Kind::Harness,
             _ if name.contains("core::ops::function::Fn") => Kind::Glue,
+            _ if name.starts_with("{closure") => Kind::Closure,
             _ => Kind::Other,
         }
     }
@@ -138,6 +142,8 @@ impl Folder<'_> {
                 let of = match kind {
                     Kind::Other => None,
                     Kind::Glue => caller,
+                    Kind::Closure if frame > 0 || place + 1 < locations.len() => caller,
+                    Kind::Closure => None,
                     kind => Some(kind),
                 };
                 in_harness = of.is_some();
