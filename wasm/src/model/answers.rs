@@ -6,7 +6,8 @@ use super::{
     change::{Change, Wholes},
     color::full_name,
     json::Json,
-    session::{Pane, Session, Shown},
+    picture::Shown,
+    session::{Pane, Session},
     state::Normalize,
 };
 

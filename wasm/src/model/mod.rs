@@ -8,6 +8,7 @@ mod flame;
 mod json;
 mod lines;
 mod outline;
+mod picture;
 mod save;
 mod search;
 mod session;
