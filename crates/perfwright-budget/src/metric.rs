@@ -182,7 +182,7 @@ pub(crate) const SPECS: &[Spec] = &[
         metric: Metric::Concurrency,
         name: "concurrency",
         about: "Requests under way at once.",
-        from: "a run with spans, a page of metrics",
+        from: "a run, a page of metrics",
         stats: &[
             (
                 "avg",
@@ -201,7 +201,7 @@ pub(crate) const SPECS: &[Spec] = &[
         metric: Metric::RequestSize,
         name: "request.size",
         about: "Bytes of requests' bodies.",
-        from: "a page of metrics",
+        from: "a run, a page of metrics",
         stats: &[("mean", Bytes, "of each request")],
         select: &["route"],
         series: Series::Live,
@@ -213,7 +213,7 @@ pub(crate) const SPECS: &[Spec] = &[
         metric: Metric::ResponseSize,
         name: "response.size",
         about: "Bytes of responses' bodies.",
-        from: "a page of metrics",
+        from: "a run, a page of metrics",
         stats: &[("mean", Bytes, "of each response")],
         select: &["route"],
         series: Series::Live,

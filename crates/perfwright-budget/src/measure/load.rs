@@ -69,6 +69,7 @@ fn oha(result: &Value) -> Option<Value> {
         "errors": bad + errors,
         "rps": number(summary, "requestsPerSec"),
         "max_ms": number(summary, "slowest").map(|seconds| seconds * 1e3),
+        "mean_ms": number(summary, "average").map(|seconds| seconds * 1e3),
     });
     for (name, seconds) in object(percentiles) {
         if let (Some(percentile), Some(seconds)) = (name.strip_prefix('p'), seconds.as_f64()) {
@@ -108,6 +109,7 @@ fn k6_row(metrics: &Map<String, Value>, name: &str, part: &str) -> Option<Value>
         "errors": count.zip(failed).map(|(count, failed)| (count * failed).round()),
         "rps": metric("http_reqs").and_then(|reqs| number(reqs, "rate")),
         "max_ms": number(durations, "max"),
+        "mean_ms": number(durations, "avg"),
     });
     for (key, value) in object(durations) {
         let percentile = match key.as_str() {
@@ -134,7 +136,8 @@ fn wrk(text: &str) -> Option<Value> {
             ["Requests/sec:", rate] => {
                 row.insert("rps".to_owned(), json!(rate.parse::<f64>().ok()?));
             }
-            ["Latency", _, _, most, _] => {
+            ["Latency", mean, _, most, _] => {
+                row.insert("mean_ms".to_owned(), json!(wrk_millis(mean)));
                 row.insert("max_ms".to_owned(), json!(wrk_millis(most)));
             }
             ["Non-2xx", "or", "3xx", "responses:", count] => errors += count.parse().unwrap_or(0.0),

@@ -95,6 +95,31 @@ fn concurrency_is_the_time_spent_in_requests_in_that_time() {
 }
 
 #[test]
+fn a_load_tells_sizes_and_concurrency() {
+    let load = r#"{"schema_version": 1, "load": {
+        "requests": [{ "name": "browse", "count": 100, "errors": 0, "rps": 10.0, "mean_ms": 250.0, "p99_9_ms": 900.0,
+                       "request_bytes": 0, "response_bytes": 51200 }],
+        "all": { "name": "all", "count": 100, "errors": 0, "rps": 10.0, "mean_ms": 250.0, "p99_9_ms": 900.0,
+                 "request_bytes": 0, "response_bytes": 51200 } }}"#;
+    let mut sources = Sources::new();
+    sources.run_report(load).unwrap();
+    let of = |metric: &str, text: &str| lines(&check(&budget(metric, text), &sources, None));
+    assert_eq!(
+        of(
+            "response.size",
+            "select = { route = \"browse\" }\nlimits = [\"< 1kB\"]"
+        ),
+        "held response.size route=browse: browse: mean < 1000 B; measured 512 B"
+    );
+    assert!(of("request.size", "limits = [\"< 1kB\"]").ends_with("measured 0 B"));
+    assert!(of("concurrency", "limits = [\"avg < 3\"]").ends_with("measured 2.500"));
+    assert!(of("latency", "limits = [\"mean < 1s\"]").ends_with("measured 250 ms"));
+    assert!(of("latency", "limits = [\"p99.9 < 1s\"]").ends_with("measured 900 ms"));
+    let old = of_run("response.size", "limits = [\"< 1kB\"]");
+    assert!(old.starts_with("missing"), "{old}");
+}
+
+#[test]
 fn cpu_time_is_of_requests_and_of_spans_with_its_error() {
     assert_eq!(
         of_run("cpu", "limits = [\"< 50ms\"]"),

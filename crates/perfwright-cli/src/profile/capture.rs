@@ -439,7 +439,7 @@ async fn ready(addr: SocketAddr, path: Option<&str>) -> Result<()> {
             Some(path) => Client::new(addr)
                 .get(path)
                 .await
-                .is_ok_and(|status| status.is_success()),
+                .is_ok_and(|answer| answer.status.is_success()),
             None => tokio::net::TcpStream::connect(addr).await.is_ok(),
         };
         if ready {

@@ -262,7 +262,11 @@ fn request_stats(name: &str, tally: &Tally, seconds: f64) -> RequestStats {
         p50_ms: percentile(50.0),
         p95_ms: percentile(95.0),
         p99_ms: percentile(99.0),
+        p99_9_ms: percentile(99.9),
         max_ms: millis(tally.latency_us.max()),
+        mean_ms: tally.latency_us.mean() / 1e3,
+        request_bytes: tally.request_bytes,
+        response_bytes: tally.response_bytes,
     }
 }
 
@@ -340,6 +344,8 @@ mod tests {
         assert_eq!(json["load"]["requests"][0]["count"], 4);
         assert_eq!(json["load"]["requests"][0]["rps"], 2.0);
         assert_eq!(json["load"]["all"]["p50_ms"], 2.0);
+        let mean = json["load"]["all"]["mean_ms"].as_f64().unwrap();
+        assert!((mean - 2.5).abs() < 0.01, "{mean}");
         assert_eq!(json["run"]["started_unix"], 5);
         assert_eq!(json["run"]["load_per_core"], 0.5);
         assert_eq!(json["capture"]["cpu_timeline"][0]["cpu_nanos"], 7);

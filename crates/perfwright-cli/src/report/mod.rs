@@ -142,7 +142,13 @@ pub(crate) struct RequestStats {
     pub(crate) p50_ms: f64,
     pub(crate) p95_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) p99_9_ms: f64,
     pub(crate) max_ms: f64,
+    pub(crate) mean_ms: f64,
+    /// Of the bodies of all requests.
+    pub(crate) request_bytes: u64,
+    /// Of the bodies of all answers.
+    pub(crate) response_bytes: u64,
 }
 
 /// What values count.

@@ -92,7 +92,11 @@ fn report() -> Report {
         p50_ms: 0.824,
         p95_ms: 12.44,
         p99_ms: 140.2,
+        p99_9_ms: 700.0,
         max_ms: 1_240.0,
+        mean_ms: 2.5,
+        request_bytes: 17 * count,
+        response_bytes: 1_000 * count,
     };
     let mut report = Report::new(run, &profile(), &audit(), &Default::default());
     report.load = Some(Load {

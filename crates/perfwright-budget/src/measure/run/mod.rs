@@ -38,7 +38,11 @@ impl Run<'_> {
             Metric::Cpu => operations::cpu(self.report, select, stats),
             Metric::Heap if !select.labels.is_empty() => heap::measure(self, select, stats),
             Metric::Pool => operations::pool(self.report, select, stats),
-            Metric::RequestSize | Metric::ResponseSize | Metric::CacheHitRate => {
+            Metric::RequestSize => operations::sizes(self.report, "/request_bytes", select, stats),
+            Metric::ResponseSize => {
+                operations::sizes(self.report, "/response_bytes", select, stats)
+            }
+            Metric::CacheHitRate => {
                 all_missing(stats, "a run does not tell this: give a page of metrics")
             }
             _ => stats.iter().map(of_process).collect(),

@@ -25,12 +25,12 @@ pub(super) fn measure(
     stats: &[String],
 ) -> Vec<Reading> {
     let is_all = select.route.is_empty() && select.span.is_empty();
-    if metric == Metric::Concurrency && is_all {
+    let of_load = of_load(report, select);
+    if metric == Metric::Concurrency && is_all && of_load.is_empty() {
         let reading = |stat: &String| Reading::new("", stat, all_in_flight(report, stat));
         return stats.iter().map(reading).collect();
     }
-    let of_load = of_load(report, select);
-    let operations = match of_load.is_empty() || metric == Metric::Concurrency {
+    let operations = match of_load.is_empty() {
         true => of_spans(report, select),
         false => of_load,
     };
@@ -42,6 +42,20 @@ pub(super) fn measure(
             Metric::Concurrency => operation.in_flight(report, stat),
             _ => operation.error_rate(count),
         }
+    })
+}
+
+/// Bytes of each request of the load, or of its answer.
+pub(super) fn sizes(
+    report: &Value,
+    field: &str,
+    select: &Select,
+    stats: &[String],
+) -> Vec<Reading> {
+    readings(report, &of_load(report, select), stats, |operation, _| {
+        let bytes = number(operation.row, field);
+        let bytes = bytes.ok_or("the run does not tell sizes: give a page of metrics")?;
+        Ok(each(bytes, operation.count()?))
     })
 }
 
@@ -322,6 +336,9 @@ impl Operation<'_> {
             let name = String::new();
             Operation { name, row: root }.nanos()
         };
+        if let Some((rate, mean)) = number(self.row, "/rps").zip(self.ms("mean")) {
+            return Ok(Data::exact(rate * mean / 1e3));
+        }
         let spent = self.nanos().or_else(of_root);
         let spent = spent.ok_or("the run has no spans of these requests")?;
         Ok(Data::exact(spent / 1e9 / seconds(report)?))

@@ -19,6 +19,14 @@ pub(crate) struct Client {
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
+/// An answer that was read to its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// Of its body.
+    pub(crate) bytes: u64,
+}
+
 /// Why a request got no answer.
 #[derive(Debug)]
 pub(crate) enum ClientError {
@@ -46,8 +54,8 @@ impl Client {
         }
     }
 
-    /// Sends a request, reads the whole answer, and returns its status.
-    pub(crate) async fn send(&mut self, draw: Draw) -> Result<StatusCode, ClientError> {
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&mut self, draw: Draw) -> Result<Answer, ClientError> {
         let request = self.request(draw);
         let result = self.exchange(request).await;
         if result.is_err() {
@@ -57,7 +65,7 @@ impl Client {
     }
 
     /// Sends `GET path`.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<StatusCode, ClientError> {
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer, ClientError> {
         let (path, method) = (path.to_owned(), hyper::Method::GET);
         self.send(Draw {
             kind: 0,
@@ -83,7 +91,7 @@ impl Client {
         request.unwrap_or_default()
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<StatusCode, ClientError> {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
         let answer = self
             .ready()
             .await?
@@ -92,10 +100,12 @@ impl Client {
             .map_err(ClientError::Http)?;
         let status = answer.status();
         let mut body = answer.into_body();
+        let mut bytes = 0;
         while let Some(frame) = body.frame().await {
-            frame.map_err(ClientError::Http)?;
+            let frame = frame.map_err(ClientError::Http)?;
+            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        Ok(status)
+        Ok(Answer { status, bytes })
     }
 
     /// The open connection, or a new one where the service has closed it.

@@ -19,7 +19,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use client::{Client, ClientError};
+pub(crate) use client::{Answer, Client, ClientError};
 pub(crate) use mix::{Mix, RequestSpec};
 use random::Random;
 
@@ -52,6 +52,10 @@ pub(crate) struct Tally {
     pub(crate) first_error: Option<String>,
     /// Latencies of all answers, in microseconds.
     pub(crate) latency_us: Histogram<u64>,
+    /// Of the bodies of all requests.
+    pub(crate) request_bytes: u64,
+    /// Of the bodies of all answers.
+    pub(crate) response_bytes: u64,
 }
 
 impl Load {
@@ -123,6 +127,8 @@ impl Tally {
             errors: 0,
             first_error: None,
             latency_us: histogram(),
+            request_bytes: 0,
+            response_bytes: 0,
         }
     }
 
@@ -141,6 +147,8 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Tally) {
         self.ok += other.ok;
         self.errors += other.errors;
+        self.request_bytes += other.request_bytes;
+        self.response_bytes += other.response_bytes;
         if self.first_error.is_none() {
             self.first_error.clone_from(&other.first_error);
         }
@@ -175,10 +183,12 @@ async fn send_requests(shared: &Shared, seed: u64, tallies: &mut [Tally]) {
     loop {
         let draw = shared.mix.draw(&mut random);
         let kind = draw.kind;
+        let sent = draw.body.as_ref().map_or(0, |(_, body)| body.len() as u64);
         let begin = Instant::now();
         let outcome = client.send(draw).await;
         let latency = begin.elapsed();
         if shared.recording.load(Ordering::Relaxed) {
+            tallies[kind].request_bytes += sent;
             note(shared, &mut tallies[kind], &outcome, latency);
         }
         if outcome.is_err() {
@@ -190,15 +200,16 @@ async fn send_requests(shared: &Shared, seed: u64, tallies: &mut [Tally]) {
 fn note(
     shared: &Shared,
     tally: &mut Tally,
-    outcome: &Result<hyper::StatusCode, ClientError>,
+    outcome: &Result<Answer, ClientError>,
     latency: Duration,
 ) {
     let error = match outcome {
-        Ok(status) if status.is_success() => None,
-        Ok(status) => Some(format!("status {status}")),
+        Ok(answer) if answer.status.is_success() => None,
+        Ok(answer) => Some(format!("status {}", answer.status)),
         Err(error) => Some(error.to_string()),
     };
-    if outcome.is_ok() {
+    if let Ok(answer) = outcome {
+        tally.response_bytes += answer.bytes;
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         tally.latency_us.saturating_record(micros);
         shared.answered.fetch_add(1, Ordering::Relaxed);
@@ -272,6 +283,7 @@ mod tests {
             };
             assert_eq!((ok.errors, &ok.first_error), (0, &None));
             assert_eq!(ok.latency_us.len(), ok.ok);
+            assert_eq!((ok.response_bytes, ok.request_bytes), (2 * ok.ok, 0));
             assert_eq!(missing.ok, 0);
             assert_eq!(missing.first_error.as_deref(), Some("status 404 Not Found"));
             assert_eq!(missing.latency_us.len(), missing.errors);
