@@ -19,12 +19,15 @@ const save = {
   stem: () => app.scene.profiles[Number(app.params.get("p") ?? 0)].name.replace(/(\.(pb|pprof|prof|folded|collapsed|txt|svg|html|json|speedscope|firefox|cpuprofile|heapprofile|gz|zst))+$/i, "") || "profile",
 
   async as(format, ending) {
+    progress.show({ stage: "Saving", name: this.stem() });
     try {
       const make = { svg: () => this.picture(), html: () => this.page() }[format] ?? (() => app.client.call("save", format, false));
       this.download(`${this.stem()}.${ending}`, await make());
       say("Saved");
     } catch (error) {
       app.fail("This could not be saved", error);
+    } finally {
+      progress.hide();
     }
   },
 
@@ -47,9 +50,8 @@ const save = {
     const names = [app.params.get("p") ?? "0", app.params.get("base")].map(at => app.scene.profiles[Number(at)]?.name);
     const elements = [];
     for (const ofBaseline of sides) {
-      const element = make("script", { type: "application/octet-stream;base64", "data-profile": names[Number(ofBaseline)] });
-      element.textContent = await base64(await app.client.call("save", "pprof", ofBaseline));
-      elements.push(element.outerHTML + "\n");
+      const text = await base64(await app.client.call("save", "pprof", ofBaseline));
+      elements.push(`<script type="application/octet-stream;base64" data-profile="${escaped(names[Number(ofBaseline)])}">`, text, "</scr" + "ipt>\n");
     }
     const state = new URLSearchParams(app.params);
     // These are done to the profile itself.
@@ -58,10 +60,9 @@ const save = {
     const root = document.createElement("html");
     root.lang = "en";
     root.dataset.state = state;
-    const mark = '<script type="text/plain" id="wasm">';
-    const html = this.source.replace(/<html[^>]*>/, () => root.outerHTML.split("<head>")[0].replace("</html>", ""))
-      .replace(mark, () => elements.join("") + mark);
-    return new Blob([html], { type: "text/html" });
+    const html = this.source.replace(/<html[^>]*>/, () => root.outerHTML.replace("</html>", ""));
+    const at = html.indexOf('<script type="text/plain" id="wasm">');
+    return new Blob([html.slice(0, at), ...elements, html.slice(at)], { type: "text/html" });
   },
 };
 

@@ -37,7 +37,7 @@ const SOURCES: [&str; 11] = [
     "wasm/src",
 ];
 
-/// The largest file, in bytes, and the largest when it is gzipped (which the packer prints).
+/// The largest file, in bytes; the packer knows the largest when it is gzipped.
 const MAX_BYTES: usize = 450_000;
 
 /// Arguments of `viewer`.

@@ -29,6 +29,9 @@ const PAGE: [&str; 9] = [
     "main.js",
 ];
 
+/// The largest file as a server would send it; `cargo xtask viewer` has the largest as it is.
+const MAX_GZIPPED: usize = 300_000;
+
 fn main() -> Result<()> {
     let [wasm, page, out]: [PathBuf; 3] = env::args_os()
         .skip(1)
@@ -40,11 +43,16 @@ fn main() -> Result<()> {
     let (glue, wasm) = bind(&wasm)?;
     let html = assemble(&page, &glue, &wasm)?;
     fs::write(&out, &html).with_context(|| format!("write {}", out.display()))?;
+    let gzipped = gzip(html.as_bytes())?.len();
     println!(
         "{} kB, {} kB gzipped (wasm {} kB)",
         html.len() / 1000,
-        gzip(html.as_bytes())?.len() / 1000,
+        gzipped / 1000,
         wasm.len() / 1000
+    );
+    ensure!(
+        gzipped <= MAX_GZIPPED,
+        "the file has {gzipped} bytes gzipped, more than {MAX_GZIPPED}"
     );
     Ok(())
 }
