@@ -24,6 +24,8 @@ pub(crate) struct Item {
 pub(crate) struct Start {
     pub(crate) items: Vec<Item>,
     pub(crate) self_value: i64,
+    /// How many nodes there may be, where that is known.
+    pub(crate) nodes: usize,
 }
 
 /// What is walked over.
@@ -64,8 +66,10 @@ pub(crate) fn grow<W: Walk + ?Sized>(
 ) -> Vec<Node> {
     let mut root = Node::root(root, start.self_value);
     root.total_value = sum(root.total_value, &start.items);
+    let mut nodes = Vec::with_capacity(start.nodes + 1);
+    nodes.push(root);
     let mut growth = Growth {
-        nodes: vec![root],
+        nodes,
         items: Vec::new(),
         open: Vec::new(),
         next: start.items,
@@ -77,6 +81,10 @@ pub(crate) fn grow<W: Walk + ?Sized>(
         growth.nodes[node].self_value = growth.advance(walk, node, begin);
         growth.items.truncate(begin);
         growth.adopt(walk, node, symbols);
+    }
+    // Where much became one, there was far too much room.
+    if growth.nodes.len() < start.nodes / 2 {
+        growth.nodes.shrink_to_fit();
     }
     growth.nodes
 }

@@ -16,11 +16,36 @@ fn symbols_of<'a>(profile: &Profile, symbols: &'a LocationSymbols, stack: u32) -
 pub(crate) struct StacksDown<'a> {
     profile: &'a Profile,
     symbols: &'a LocationSymbols,
-    selfs: Vec<i64>,
-    totals: Vec<i64>,
-    /// The callees of stack `n` are `children[starts[n]..starts[n + 1]]`.
-    starts: Vec<u32>,
-    children: Vec<u32>,
+    /// Every location has one symbol, and rows hold it.
+    is_single: bool,
+    rows: Vec<Row>,
+    /// How many stacks have weight or lead to one that has.
+    needed: usize,
+}
+
+/// A stack. All that is needed of it lies in one place: most of the walk is waiting for memory.
+#[derive(Clone, Copy)]
+struct Row {
+    self_value: i64,
+    total: i64,
+    /// The first callee with weight; 0 for none, for that is the root.
+    first_callee: u32,
+    /// The caller's next callee with weight.
+    sibling: u32,
+    symbol: SymbolId,
+    /// It has weight, or leads to a stack that has.
+    is_needed: bool,
+}
+
+impl Row {
+    const EMPTY: Self = Self {
+        self_value: 0,
+        total: 0,
+        first_callee: 0,
+        sibling: 0,
+        symbol: SymbolId::ROOT,
+        is_needed: false,
+    };
 }
 
 impl<'a> StacksDown<'a> {
@@ -30,46 +55,69 @@ impl<'a> StacksDown<'a> {
         symbols: &'a LocationSymbols,
         weights: &[(StackId, i64)],
     ) -> Self {
-        let parents = needed_parents(profile, weights);
-        let mut selfs = vec![0_i64; parents.len()];
+        let mut rows = vec![Row::EMPTY; profile.stack_count()];
         for &(stack, value) in weights {
-            selfs[stack.index()] = value;
+            let row = &mut rows[stack.index()];
+            (row.self_value, row.total, row.is_needed) = (value, value, true);
         }
-        let mut totals = selfs.clone();
-        let mut starts = vec![0_u32; parents.len() + 1];
-        for stack in (1..parents.len()).rev() {
-            if let Some(parent) = parents[stack] {
-                totals[parent as usize] = totals[parent as usize].saturating_add(totals[stack]);
-                starts[parent as usize + 1] += 1;
+        let single = symbols.single();
+        let mut needed = 0;
+        // Callees come behind their callers.
+        for stack in (1..rows.len()).rev() {
+            if rows[stack].is_needed {
+                link(profile, single, &mut rows, stack);
+                needed += 1;
             }
-        }
-        for stack in 1..starts.len() {
-            starts[stack] += starts[stack - 1];
         }
         Self {
             profile,
             symbols,
-            selfs,
-            totals,
-            children: children(&parents, &starts),
-            starts,
+            is_single: single.is_some(),
+            rows,
+            needed,
         }
     }
 
     pub(crate) fn start(&self) -> Start {
-        let mut start = Start::default();
+        let mut start = Start {
+            nodes: self.needed,
+            ..Start::default()
+        };
         start.self_value = self.callees(StackId::ROOT.index(), &mut start.items);
         start
     }
 
+    #[inline]
     fn callees(&self, stack: usize, next: &mut Vec<Item>) -> i64 {
-        let children = self.starts[stack] as usize..self.starts[stack + 1] as usize;
-        next.extend(self.children[children].iter().map(|&child| Item {
-            at: child,
-            frame: 0,
-            weight: self.totals[child as usize],
-        }));
-        self.selfs[stack]
+        let mut callee = self.rows[stack].first_callee;
+        while callee != 0 {
+            let row = &self.rows[callee as usize];
+            next.push(Item {
+                at: callee,
+                frame: 0,
+                weight: row.total,
+            });
+            callee = row.sibling;
+        }
+        self.rows[stack].self_value
+    }
+}
+
+/// Makes a stack known to its caller. Not inlined, for browsers optimise functions that are called often, not loops
+/// that run for long.
+#[inline(never)]
+fn link(profile: &Profile, single: Option<&[SymbolId]>, rows: &mut [Row], stack: usize) {
+    let Some(node) = profile.stack_node(StackId::from_index(stack)) else {
+        return;
+    };
+    let total = rows[stack].total;
+    let caller = &mut rows[node.parent.index()];
+    caller.total = caller.total.saturating_add(total);
+    caller.is_needed = true;
+    let sibling = std::mem::replace(&mut caller.first_callee, stack as u32);
+    rows[stack].sibling = sibling;
+    if let Some(single) = single {
+        rows[stack].symbol = single[node.location.index()];
     }
 }
 
@@ -80,50 +128,23 @@ impl Walk for StacksDown<'_> {
 
     #[inline]
     fn symbol(&self, item: &Item) -> SymbolId {
-        symbols_of(self.profile, self.symbols, item.at)[item.frame as usize]
+        match self.is_single {
+            true => self.rows[item.at as usize].symbol,
+            false => symbols_of(self.profile, self.symbols, item.at)[item.frame as usize],
+        }
     }
 
     #[inline]
     fn advance(&self, item: Item, next: &mut Vec<Item>) -> i64 {
         let frame = item.frame + 1;
-        if (frame as usize) < symbols_of(self.profile, self.symbols, item.at).len() {
+        if !self.is_single
+            && (frame as usize) < symbols_of(self.profile, self.symbols, item.at).len()
+        {
             next.push(Item { frame, ..item });
             return 0;
         }
         self.callees(item.at as usize, next)
     }
-}
-
-/// The parent of every stack that has weight or leads to one that has.
-fn needed_parents(profile: &Profile, weights: &[(StackId, i64)]) -> Vec<Option<u32>> {
-    let mut needed = vec![false; profile.stack_count()];
-    for &(stack, _) in weights {
-        needed[stack.index()] = true;
-    }
-    let mut parents = vec![None; needed.len()];
-    for stack in (1..needed.len()).rev() {
-        if let (true, Some(node)) = (
-            needed[stack],
-            profile.stack_node(StackId::from_index(stack)),
-        ) {
-            needed[node.parent.index()] = true;
-            parents[stack] = Some(node.parent.index() as u32);
-        }
-    }
-    parents
-}
-
-fn children(parents: &[Option<u32>], starts: &[u32]) -> Vec<u32> {
-    let mut next = starts.to_vec();
-    let mut children = vec![0_u32; starts.last().copied().unwrap_or(0) as usize];
-    for (stack, parent) in parents.iter().enumerate() {
-        if let Some(parent) = parent {
-            let slot = &mut next[*parent as usize];
-            children[*slot as usize] = stack as u32;
-            *slot += 1;
-        }
-    }
-    children
 }
 
 /// From callees to callers.

@@ -176,6 +176,12 @@ impl LocationSymbols {
         let index = location.index();
         &self.symbols[self.starts[index] as usize..self.starts[index + 1] as usize]
     }
+
+    /// By location its symbol, if each has one only.
+    pub(crate) fn single(&self) -> Option<&[SymbolId]> {
+        let is_single = self.symbols.len() + 1 == self.starts.len();
+        is_single.then_some(&self.symbols)
+    }
 }
 
 struct Namer<'a> {

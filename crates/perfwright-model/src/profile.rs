@@ -329,16 +329,20 @@ impl Profile {
 
     /// A node is mostly made right behind its parent, by the stack that both came with: there it is looked for first,
     /// and those that lie there are not in the index, which then is small and rarely asked.
+    #[inline]
     fn find_or_add_stack(&mut self, node: StackNode) -> StackId {
         let behind = node.parent.index() + 1;
         match self.stacks.get(behind) {
-            Some(other) if *other == node => return StackId::from_index(behind),
-            Some(_) => {}
+            Some(other) if *other == node => StackId::from_index(behind),
+            Some(_) => self.find_or_add_branch(node),
             None => {
                 self.stacks.push(node);
-                return StackId::from_index(behind);
+                StackId::from_index(behind)
             }
         }
+    }
+
+    fn find_or_add_branch(&mut self, node: StackNode) -> StackId {
         let hash = hash_stack(&self.stack_index, &node);
         let stacks = &self.stacks;
         if let Some(id) = self
@@ -370,7 +374,34 @@ impl Profile {
 
     /// The stack of these locations, the leaf first, as pprof writes them.
     pub fn intern_stack_leaf_first(&mut self, locations: &[LocationId]) -> StackId {
-        self.intern_stack_root_first(locations.iter().rev().copied())
+        let mut rest = locations;
+        self.last_stack.depth = 0;
+        while let [callees @ .., next] = rest
+            && let Some(&id) = self.last_stack.nodes.get(self.last_stack.depth)
+            && self.stacks[id.index()].location == *next
+        {
+            self.last_stack.depth += 1;
+            rest = callees;
+        }
+        let depth = self.last_stack.depth;
+        if rest.is_empty() {
+            return depth
+                .checked_sub(1)
+                .map_or(StackId::ROOT, |leaf| self.last_stack.nodes[leaf]);
+        }
+        self.last_stack.nodes.truncate(depth);
+        let mut parent = self
+            .last_stack
+            .nodes
+            .last()
+            .copied()
+            .unwrap_or(StackId::ROOT);
+        for &location in rest.iter().rev() {
+            parent = self.find_or_add_stack(StackNode { parent, location });
+            self.last_stack.nodes.push(parent);
+        }
+        self.last_stack.depth = locations.len();
+        parent
     }
 
     /// A node of the stack tree; `None` for the root. A parent has a smaller id than its children, so one

@@ -118,13 +118,8 @@ impl Flame {
         let mut depths = vec![0_u32; nodes.len()];
         let mut deepest = 0;
         for index in 0..nodes.len() {
-            let mut at = starts[index];
-            for child in tree.children(NodeId::from_index(index)) {
-                starts[child.index()] = at;
-                at = at.saturating_add(width(&tree, child));
-                depths[child.index()] = depths[index] + 1;
-                deepest = deepest.max(depths[index] + 1);
-            }
+            let depth = place_children(&tree, index, &mut starts, &mut depths);
+            deepest = deepest.max(depth);
         }
         Self {
             tree,
@@ -183,6 +178,24 @@ impl Flame {
     }
 }
 
+/// Places a node's children, and gives their row, or where it has none its own. Not inlined, for browsers optimise functions
+/// that are called often, not loops that run for long.
+#[inline(never)]
+fn place_children(tree: &CallTree, node: usize, starts: &mut [i64], depths: &mut [u32]) -> u32 {
+    let (mut at, mut depth) = (starts[node], depths[node]);
+    let children = tree.children(NodeId::from_index(node));
+    if children.len() > 0 {
+        depth += 1;
+    }
+    for child in children {
+        starts[child.index()] = at;
+        depths[child.index()] = depth;
+        at = at.saturating_add(width(tree, child));
+    }
+    depth
+}
+
+#[inline]
 fn width(tree: &CallTree, node: NodeId) -> i64 {
     tree.node(node).total_value.max(0)
 }

@@ -20,7 +20,8 @@ impl<T: Copy> Ids<T> {
         }
     }
 
-    #[inline]
+    /// In the viewer this crate is compiled to be small, but every frame of every stack comes here.
+    #[inline(always)]
     pub(super) fn get(&self, id: u64) -> Option<T> {
         let position = usize::try_from(id.wrapping_sub(1)).unwrap_or(usize::MAX);
         match self.dense.get(position) {

@@ -245,6 +245,8 @@ impl<'a> Decoder<'a> {
         in_range.ok().and_then(NonZeroU32::new)
     }
 
+    /// Not inlined, for browsers optimise functions that are called often, not loops that run for long.
+    #[inline(never)]
     fn sample(&mut self, mut fields: Fields<'a>, at: usize) -> Result<(), Error> {
         self.check_samples(at)?;
         self.stack.clear();
