@@ -57,7 +57,11 @@ pub(super) fn judge(limit: &Limit, data: &Data, sustained: Sustained) -> Ruling 
             format!("{for_how_long}, until the end of a run of {lasted}"),
         )
     } else {
-        (Verdict::Held, for_how_long)
+        let reason = match longest > 0.0 {
+            true => for_how_long,
+            false => "held throughout".to_owned(),
+        };
+        (Verdict::Held, reason)
     }
 }
 
