@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod browser;
 mod budget;
+mod child;
 mod machine;
 mod profile;
 mod report;

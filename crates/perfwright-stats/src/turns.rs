@@ -130,6 +130,12 @@ impl Effect {
         }
     }
 
+    /// Whether the interval at `alpha` lies within `least` either way. Two one-sided tests at 5 % each (Schuirmann,
+    /// J. Pharmacokinetics and Biopharmaceutics 15, 1987) are an interval at 0.1.
+    pub fn is_same(&self, least: f64, alpha: f64) -> bool {
+        self.verdict(least, alpha) == Verdict::Same
+    }
+
     /// The two-sided probability of data like these if the effect were no larger than `least` either way.
     pub fn p_value(&self, least: f64) -> f64 {
         let beyond = self.log_ratio.abs() - least;

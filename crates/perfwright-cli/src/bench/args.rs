@@ -114,6 +114,10 @@ pub struct GateArgs {
     /// A second base, so that small steps cannot creep; `release` means the last tag that looks like a version
     #[arg(long, value_name = "REV|DIR", requires = "against")]
     pub also_against: Option<String>,
+    /// Executables that were built before, in place of --against: base, candidate, and any number of builds of the
+    /// base with an unrelated function
+    #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with_all = ["against", "also_against"])]
+    pub executables: Vec<PathBuf>,
     /// The smallest effect that matters, in percent
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent)]
     pub effect: f64,

@@ -1,5 +1,5 @@
-//! What has to be added to cargo's configuration so that the program can be profiled well: frame
-//! pointers, and a `profiling` profile where the workspace has none.
+//! What has to be added to cargo's configuration so that a program can be profiled or compared well: frame
+//! pointers, and a `profiling` profile where the workspace has none; aligned functions.
 //!
 //! cargo takes compiler flags from one of four places and ignores the others: the variables
 //! `CARGO_ENCODED_RUSTFLAGS` and `RUSTFLAGS`, the `target.*.rustflags` that apply, `build.rustflags`.
@@ -13,8 +13,23 @@ use anyhow::{Context as _, Result};
 use cargo_platform::{Cfg, Platform};
 use toml::{Table, Value};
 
-const FLAG: &str = "force-frame-pointers";
-const FLAGS: [&str; 2] = ["-C", "force-frame-pointers=yes"];
+/// A flag of the compiler.
+#[derive(Debug, Clone, Copy)]
+struct Flag {
+    /// What tells that the user has set it.
+    mark: &'static str,
+    args: [&'static str; 2],
+}
+
+const FRAME_POINTERS: Flag = Flag {
+    mark: "force-frame-pointers",
+    args: ["-C", "force-frame-pointers=yes"],
+};
+/// Functions begin at multiples of 64 bytes, as cache lines do.
+const ALIGNED_FUNCTIONS: Flag = Flag {
+    mark: "align-all-functions",
+    args: ["-C", "llvm-args=-align-all-functions=6"],
+};
 
 /// Arguments and environment to run cargo with.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,9 +73,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Everything to add.
+    /// Everything to add for a program that is to be profiled.
     pub(crate) fn additions(&self) -> Additions {
-        let mut additions = self.frame_pointers();
+        let mut additions = self.with(FRAME_POINTERS);
         if !self.has_profile() {
             for setting in [
                 "profile.profiling.inherits=\"release\"",
@@ -75,10 +90,16 @@ impl Settings {
         additions
     }
 
-    fn frame_pointers(&self) -> Additions {
+    /// What to add for programs that are to be compared: a change of one function then moves no other within its
+    /// cache lines, which alone was seen to make a sort 12 % slower.
+    pub(crate) fn aligned(&self) -> Additions {
+        self.with(ALIGNED_FUNCTIONS)
+    }
+
+    fn with(&self, flag: Flag) -> Additions {
         for (name, separator) in [("CARGO_ENCODED_RUSTFLAGS", "\x1f"), ("RUSTFLAGS", " ")] {
             if let Some(flags) = (self.env)(name) {
-                return in_variable(name, &flags, separator);
+                return flag.in_variable(name, &flags, separator);
             }
         }
         let target = self.target_flags();
@@ -86,15 +107,15 @@ impl Settings {
             false => (format!("target.{}.rustflags", self.triple), target),
             true => ("build.rustflags".to_owned(), self.build_flags()),
         };
-        if flags.iter().any(mentions_frame_pointers) {
+        if flags.iter().any(|flags| flag.is_in(flags)) {
             return Additions::default();
         }
         // An array is joined with those of the files; a string replaces the file's, so it repeats it.
         let path = key_path(&key);
         let own_string = self.lookup(&path).find_map(Value::as_str);
         let value = match own_string {
-            Some(text) => Value::from(format!("{text} {}", FLAGS.join(" "))),
-            None => Value::from(FLAGS.to_vec()),
+            Some(text) => Value::from(format!("{text} {}", flag.args.join(" "))),
+            None => Value::from(flag.args.to_vec()),
         };
         Additions {
             args: vec!["--config".to_owned(), format!("{key}={value}")],
@@ -167,26 +188,28 @@ fn key_path(key: &str) -> Vec<&str> {
     key.split('.').collect()
 }
 
-fn mentions_frame_pointers(flags: &Value) -> bool {
-    match flags {
-        Value::String(text) => text.contains(FLAG),
-        Value::Array(list) => list.iter().any(mentions_frame_pointers),
-        _ => false,
+impl Flag {
+    fn is_in(self, flags: &Value) -> bool {
+        match flags {
+            Value::String(text) => text.contains(self.mark),
+            Value::Array(list) => list.iter().any(|flags| self.is_in(flags)),
+            _ => false,
+        }
     }
-}
 
-fn in_variable(name: &'static str, flags: &str, separator: &str) -> Additions {
-    if flags.contains(FLAG) {
-        return Additions::default();
-    }
-    let mut all: Vec<&str> = flags
-        .split(separator)
-        .filter(|flag| !flag.is_empty())
-        .collect();
-    all.extend(FLAGS);
-    Additions {
-        args: Vec::new(),
-        env: vec![(name, all.join(separator))],
+    fn in_variable(self, name: &'static str, flags: &str, separator: &str) -> Additions {
+        if flags.contains(self.mark) {
+            return Additions::default();
+        }
+        let mut all: Vec<&str> = flags
+            .split(separator)
+            .filter(|flag| !flag.is_empty())
+            .collect();
+        all.extend(self.args);
+        Additions {
+            args: Vec::new(),
+            env: vec![(name, all.join(separator))],
+        }
     }
 }
 
@@ -364,7 +387,13 @@ mod tests {
         let settings = Settings::read(folder.path(), folder.path(), &rustc).unwrap();
         assert!(settings.triple.contains('-'), "{}", settings.triple);
         assert!(!settings.cfgs.is_empty());
-        assert!(settings.build_flags().iter().any(mentions_frame_pointers));
+        assert!(
+            settings
+                .build_flags()
+                .iter()
+                .any(|flags| FRAME_POINTERS.is_in(flags))
+        );
+        assert_eq!(settings.aligned().args[0], "--config");
 
         std::fs::write(&file, "[build\n").unwrap();
         let error = Settings::read(folder.path(), folder.path(), &rustc)

@@ -3,7 +3,7 @@
 pub(crate) mod args;
 mod build;
 mod capture;
-mod cargo_config;
+pub(crate) mod cargo_config;
 mod heap;
 pub(crate) mod interrupts;
 mod load;

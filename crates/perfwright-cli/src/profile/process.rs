@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::child::{self, signal};
+
 /// How long the program may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long its output is awaited after it ended; a process of its own may hold the pipe open.
@@ -67,11 +69,8 @@ impl Process {
             .env(SOCKET_VARIABLE, socket)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // The terminal's Ctrl-C is for this command, which then ends the program in order.
-            .process_group(0)
-            .kill_on_drop(true);
-        die_with_parent(command.as_std_mut());
+            .stderr(Stdio::piped());
+        child::own(&mut command);
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", exe.display()))?;
@@ -176,39 +175,6 @@ impl Drop for Process {
         }
     }
 }
-
-/// Sends a signal to a process, or to a group if negative. One that is gone is fine.
-fn signal(to: libc::pid_t, signal: libc::c_int) {
-    // SAFETY: kill takes no pointers. `to` is the child's own process group (it was started with
-    // `process_group(0)`), so no other process is meant; the kernel hands out its number again only
-    // after the whole group is gone and the child is reaped, moments before at most.
-    unsafe { libc::kill(to, signal) };
-}
-
-/// Has the kernel kill the program when this process dies, however it dies.
-#[cfg(target_os = "linux")]
-pub(crate) fn die_with_parent(command: &mut std::process::Command) {
-    use std::os::unix::process::CommandExt as _;
-    let parent = std::process::id();
-    let prepare = move || {
-        // SAFETY: prctl and getppid are async-signal-safe, take no pointers here, and nothing is
-        // allocated between fork and exec.
-        let orphaned = unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            libc::getppid() as u32 != parent
-        };
-        // The parent may have died before the request took effect.
-        match orphaned {
-            true => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-            false => Ok(()),
-        }
-    };
-    // SAFETY: the closure keeps to what is allowed after fork, see above.
-    unsafe { command.pre_exec(prepare) };
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn die_with_parent(_command: &mut std::process::Command) {}
 
 async fn keep_output(stream: impl AsyncRead + Unpin, output: Arc<Mutex<Output>>) {
     let mut stream = BufReader::new(stream);
