@@ -1,6 +1,8 @@
 //! Known values, and simulations of what the intervals and tests promise. Seeds are fixed; bounds are 5 standard
 //! deviations of the simulation.
 
+mod turns;
+
 use perfwright_stats::{
     Rng, Share, effective_count, effective_count_of_groups, false_discovery_rates, paired,
     two_sided_p,

@@ -3,6 +3,7 @@
 mod bench;
 mod budget;
 mod ci;
+mod gate;
 mod help;
 mod profile;
 mod view;
