@@ -19,6 +19,9 @@ use serde_json::Value;
 /// How often the gate is wrong.
 #[derive(Parser)]
 struct Args {
+    /// Use the programs of the last run as they are
+    #[arg(long, global = true)]
+    built: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -48,7 +51,11 @@ struct Rounds {
 }
 
 fn main() -> Result<()> {
-    let programs = Programs::build()?;
+    let args = Args::parse();
+    let programs = match args.built {
+        true => Programs::place()?.0,
+        false => Programs::build()?,
+    };
     let run = |what: What| match what {
         What::Same(count) => gate(
             &programs,
@@ -73,7 +80,7 @@ fn main() -> Result<()> {
         What::All => bail!("this is taken apart before"),
     };
     let rounds = |rounds| Rounds { rounds };
-    match Args::parse().what {
+    match args.what {
         What::All => {
             run(What::Same(rounds(30)))?;
             run(What::Slower(rounds(6)))?;
@@ -92,6 +99,20 @@ struct Programs {
 }
 
 impl Programs {
+    /// Where they are, and the folder of executables that they are copied from.
+    fn place() -> Result<(Programs, PathBuf)> {
+        let own = env::current_exe()?;
+        let release = own.parent().context("find the folder of executables")?;
+        let folder = release.join("gate-bars");
+        fs::create_dir_all(&folder)?;
+        // A copy, so that the command can be worked on while this runs.
+        let command = folder.join("command");
+        Ok((
+            Programs { folder, command },
+            release.with_file_name("aligned"),
+        ))
+    }
+
     /// Builds the command and the subjects: as they are, and with each of the unrelated functions.
     fn build() -> Result<Programs> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -100,11 +121,8 @@ impl Programs {
             root,
             &["build", "--profile", "xtask", "--package", "perfwright-cli"],
         )?;
-        let own = env::current_exe()?;
-        let release = own.parent().context("find the folder of executables")?;
-        let target = release.with_file_name("aligned");
-        let folder = release.join("gate-bars");
-        fs::create_dir_all(&folder)?;
+        let (programs, target) = Programs::place()?;
+        let folder = &programs.folder;
         let copy = |from: &str, to: &str| -> Result<()> {
             fs::copy(target.join("release").join(from), folder.join(to))
                 .with_context(|| format!("copy {from}"))?;
@@ -121,10 +139,11 @@ impl Programs {
         copy("tango", "tango-base")?;
         copy("tango", "tango-same")?;
         copy("criterion", "criterion")?;
-        // A copy, so that the command can be worked on while this runs.
-        let command = folder.join("command");
-        fs::copy(root.join("target/xtask/cargo-perfwright"), &command)?;
-        Ok(Programs { folder, command })
+        fs::copy(
+            root.join("target/xtask/cargo-perfwright"),
+            &programs.command,
+        )?;
+        Ok(programs)
     }
 
     fn suite(&self, name: &str) -> PathBuf {

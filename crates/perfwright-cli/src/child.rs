@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::Command;
-
+use std::time::Duration;
 
 /// Prepares a program to be started so that it ends with this process or with its handle, whichever is first.
 /// Ctrl-C in the terminal is for this command, which then ends the program in order: it gets a process group of
@@ -12,10 +12,24 @@ pub(crate) fn own(command: &mut tokio::process::Command) {
     die_with_parent(command.as_std_mut());
 }
 
+/// As [`own`], in a session of its own. Where the kernel shares the CPU between sessions first (Linux's autogroups),
+/// a bench then gets the share of a terminal of its own beside a build in another, not that of one of its compilers.
+pub(crate) fn own_session(command: &mut tokio::process::Command) {
+    command.kill_on_drop(true);
+    die_with_parent(command.as_std_mut());
+    let prepare = || {
+        // SAFETY: setsid is async-signal-safe and takes nothing. It makes a process group, too.
+        unsafe { libc::setsid() };
+        Ok(())
+    };
+    // SAFETY: the closure keeps to what is allowed after fork, see above.
+    unsafe { command.pre_exec(prepare) };
+}
+
 /// Sends a signal to a process, or to a group if negative. One that is gone is fine.
 pub(crate) fn signal(to: libc::pid_t, signal: libc::c_int) {
     // SAFETY: kill takes no pointers. `to` is the child's own process group (it was started with
-    // `process_group(0)`), so no other process is meant; the kernel hands out its number again only
+    // `process_group(0)` or `setsid`), so no other process is meant; the kernel hands out its number again only
     // after the whole group is gone and the child is reaped, moments before at most.
     unsafe { libc::kill(to, signal) };
 }
@@ -61,3 +75,37 @@ pub(crate) fn fixed_addresses(command: &mut tokio::process::Command) {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn fixed_addresses(_command: &mut tokio::process::Command) {}
+
+/// What ended children took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// CPU time, user and system.
+    pub(crate) cpu: Duration,
+    /// How often they gave up their CPU by themselves.
+    pub(crate) waits: u64,
+}
+
+impl Usage {
+    /// Of all children so far that have been waited for.
+    pub(crate) fn of_children() -> Usage {
+        // SAFETY: all-zero bytes are a valid rusage, which is plain numbers.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: getrusage fills the struct that the pointer is of. It cannot fail for this constant.
+        unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+        let time = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+        };
+        Usage {
+            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            waits: usage.ru_nvcsw as u64,
+        }
+    }
+
+    /// What came after `before`.
+    pub(crate) fn since(self, before: Usage) -> Usage {
+        Usage {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            waits: self.waits.saturating_sub(before.waits),
+        }
+    }
+}

@@ -11,6 +11,10 @@ use crate::{Rng, student_above, student_quantile};
 
 /// So many that the error moves by about 4 % with the seed.
 const RESAMPLES: usize = 300;
+/// Degrees of freedom of the error for each group but one. The error that a bootstrap finds for a median is itself
+/// unsure, more so than that of a mean: with 1, intervals for 0.1 % missed up to 2.8 times as often in simulation, with
+/// a half they keep their promise from 4 groups on.
+const FREEDOM: f64 = 0.5;
 /// With fewer groups nothing can be told.
 const FEWEST_GROUPS: usize = 4;
 
@@ -106,8 +110,8 @@ impl Effect {
         self.log_ratio.exp()
     }
 
-    /// The interval of log-ratios that misses the truth with probability `alpha`: Student's, with a degree of
-    /// freedom for each group but one.
+    /// The interval of log-ratios that misses the truth with probability `alpha`: Student's, with half
+    /// a degree of freedom for each group but one.
     pub fn interval(&self, alpha: f64) -> (f64, f64) {
         if !self.error.is_finite() {
             return (f64::NEG_INFINITY, f64::INFINITY);
@@ -147,7 +151,7 @@ impl Effect {
     }
 
     fn freedom(&self) -> f64 {
-        self.groups.saturating_sub(1) as f64
+        self.groups.saturating_sub(1) as f64 * FREEDOM
     }
 }
 

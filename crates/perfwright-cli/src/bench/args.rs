@@ -122,7 +122,7 @@ pub struct GateArgs {
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent)]
     pub effect: f64,
     /// How long a bench may be measured against its base, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "7.5", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "9.5", value_parser = parse_seconds)]
     pub seconds: Duration,
     /// How long one batch of a bench may take before it is given up, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]

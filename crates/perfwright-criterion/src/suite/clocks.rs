@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 use perfwright_heap::Totals;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::protocol::{Allocated, Measured};
 
@@ -57,17 +57,18 @@ fn perfwright_gate_collected(work: &mut dyn FnMut()) {
 }
 
 pub(crate) fn process_nanos() -> u64 {
-    nanos(ClockId::ProcessCPUTime)
+    nanos(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 pub(crate) fn thread_nanos() -> u64 {
-    nanos(ClockId::ThreadCPUTime)
+    nanos(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn nanos(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    // CPU clocks begin at 0 and do not overflow 64 bits in 500 years.
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    // Both clocks are everywhere. They begin at 0 and do not overflow 64 bits in 500 years.
+    clock_gettime(clock).map_or(0, |time| {
+        time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+    })
 }
 
 /// How often the process gave up its CPU by itself; 0 where the system does not tell.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -27,8 +28,8 @@ pub(super) fn obey(mut benches: Vec<Bench>) -> ExitCode {
 
 /// Standard output, for ourselves: what benches print goes to standard error from here on.
 fn replies_to() -> io::Result<std::fs::File> {
-    let own = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)?;
-    rustix::stdio::dup2_stdout(io::stderr())?;
+    let own = io::stdout().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdout(io::stderr())?;
     Ok(own.into())
 }
 

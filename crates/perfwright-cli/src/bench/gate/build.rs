@@ -68,8 +68,9 @@ impl Workshop {
         })
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// Where results are remembered unless the user says so: beside the runs.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.folder.with_file_name("history.jsonl")
     }
 
     /// Builds all that a comparison with `base` takes. Rows say what cannot be compared.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use perfwright_criterion::protocol::{Batch, Measured};
 use perfwright_stats::Rng;
 
+use super::plain;
 use super::subject::{Executable, Subject, Trouble};
 
 /// How long a batch is to run: long beside a clock's resolution and what a switch of processes costs, short beside
@@ -49,15 +50,27 @@ impl Clock {
 /// What is put against each other: the first is what the others are compared with.
 #[derive(Debug, Clone)]
 pub(crate) struct Contest {
+    pub(crate) kind: Kind,
     pub(crate) contestants: Vec<Contestant>,
+}
+
+/// How executables are driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// In batches.
+    Suite,
+    /// As processes: see [`super::plain`].
+    Criterion,
 }
 
 /// A bench of an executable.
 #[derive(Debug, Clone)]
 pub(crate) struct Contestant {
     pub(crate) executable: Executable,
-    /// The bench's number in it.
+    /// The bench's number in it, if it is a suite.
     pub(crate) bench: usize,
+    /// The bench's name.
+    pub(crate) name: String,
 }
 
 /// Who had trouble.
@@ -73,6 +86,9 @@ pub(crate) type Group = Vec<Vec<Measured>>;
 impl Contest {
     /// How many iterations make a batch, by the first contestant.
     pub(crate) async fn iterations(&self) -> Result<u64, Stopped> {
+        if self.kind == Kind::Criterion {
+            return Ok(plain::ITERATIONS);
+        }
         let mut subject = self.start(0, 0).await?;
         let mut iterations = 1;
         loop {
@@ -95,12 +111,16 @@ impl Contest {
 
     /// Measures with processes of its own, each of which was warmed up before.
     pub(crate) async fn group(&self, iterations: u64, rng: &mut Rng) -> Result<Group, Stopped> {
+        if self.kind == Kind::Criterion {
+            return plain::group(self, rng).await;
+        }
         let start = Instant::now();
         let mut subjects = Vec::new();
         let padding = rng.below(PAGE / STACK_STEP) * STACK_STEP;
         for contestant in shuffled(self.contestants.len(), rng) {
             let mut subject = self.start(contestant, padding).await?;
-            self.run(&mut subject, contestant, iterations, 1).await?;
+            let (warmup, measured) = (iterations - 1, 1);
+            self.run(&mut subject, contestant, warmup, measured).await?;
             subjects.push((contestant, subject));
         }
         subjects.sort_by_key(|(contestant, _)| *contestant);
@@ -150,7 +170,7 @@ impl Contest {
 }
 
 /// `0..count` in an order drawn by chance.
-fn shuffled(count: usize, rng: &mut Rng) -> Vec<usize> {
+pub(crate) fn shuffled(count: usize, rng: &mut Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {
         order.swap(last, rng.below(last + 1));

@@ -229,3 +229,128 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
         count => values[count / 2],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten groups of four rounds in which the candidate takes so many times the base's CPU and wall time. Small
+    /// differences from round to round make an interval.
+    fn groups(cpu: f64, wall: f64, edit: impl Fn(&mut Measured)) -> Vec<Group> {
+        let batch = |index: usize, cpu: f64, wall: f64| {
+            let wobble = 1.0 + 0.001 * ((index * 7) % 5) as f64;
+            let mut measured = Measured {
+                wall_nanos: (1e6 * wall * wobble) as u64,
+                process_nanos: (5e5 * cpu * wobble) as u64,
+                thread_nanos: (5e5 * cpu * wobble) as u64,
+                waits: 0,
+                allocated: None,
+            };
+            edit(&mut measured);
+            measured
+        };
+        let round = |index| vec![batch(index, 1.0, 1.0), batch(index + 1, cpu, wall)];
+        (0..10)
+            .map(|group| (0..4).map(|index| round(group * 4 + index)).collect())
+            .collect()
+    }
+
+    fn finding(groups: &[Group]) -> Finding {
+        let rules = Rules {
+            least: 0.01,
+            family: 10,
+            seed: 1,
+        };
+        let looks = Looks::new(ALPHA, &[1.0]);
+        let only = looks.iter().next().unwrap();
+        look(groups, 1, &rules, (&looks, only), None)
+    }
+
+    fn waits(measured: &mut Measured) {
+        measured.waits = 1;
+    }
+
+    #[test]
+    fn a_bench_that_computes_is_judged_by_its_cpu_time() {
+        let slower = finding(&groups(1.03, 1.0, |_| {}));
+        assert_eq!(
+            (slower.judged, slower.verdict),
+            (Judged::Cpu, Verdict::Worse)
+        );
+        assert!(slower.is_final && slower.p_value < 1e-4);
+        let stolen = finding(&groups(1.0, 1.5, |_| {}));
+        assert_eq!(
+            (stolen.judged, stolen.verdict),
+            (Judged::Cpu, Verdict::Same)
+        );
+        // What the wall clock says is kept, to be shown.
+        assert_eq!(stolen.wall.verdict, Verdict::Worse);
+    }
+
+    #[test]
+    fn a_bench_that_waits_is_judged_by_both_clocks() {
+        let waiting = finding(&groups(1.0, 1.03, waits));
+        assert_eq!(
+            (waiting.judged, waiting.verdict),
+            (Judged::Both, Verdict::Worse)
+        );
+        let contradiction = finding(&groups(1.3, 0.7, waits));
+        assert_eq!(contradiction.verdict, Verdict::CannotTell);
+        let same = finding(&groups(1.0, 1.0, waits));
+        assert_eq!((same.verdict, same.is_final), (Verdict::Same, true));
+        let idle = finding(&groups(2.0, 1.0, |measured| {
+            measured.waits = 1;
+            measured.process_nanos /= 10;
+        }));
+        assert_eq!((idle.judged, idle.verdict), (Judged::Wall, Verdict::Same));
+    }
+
+    #[test]
+    fn the_threads_clock_is_refused_where_other_threads_work() {
+        let alone = finding(&groups(1.0, 1.0, |measured| {
+            measured.process_nanos += 20_000
+        }));
+        assert_eq!(alone.cpu.clock, Clock::Thread);
+        let helped = finding(&groups(1.0, 1.0, |measured| {
+            measured.process_nanos += 30_000
+        }));
+        assert_eq!(helped.cpu.clock, Clock::Process);
+    }
+
+    #[test]
+    fn an_early_difference_has_to_stand_beside_all_benches_of_the_run() {
+        let groups = groups(1.03, 1.0, |_| {});
+        let rules = |family| Rules {
+            least: 0.01,
+            family,
+            seed: 1,
+        };
+        let looks = Looks::new(ALPHA, &[1.0]);
+        let only = looks.iter().next().unwrap();
+        let of = |family| look(&groups, 1, &rules(family), (&looks, only), None);
+        assert!(of(10).is_final);
+        // Ever so many: it is still worse, but measured on.
+        let many = of(usize::MAX);
+        assert_eq!((many.verdict, many.is_final), (Verdict::Worse, false));
+    }
+
+    #[test]
+    fn the_least_p_value_of_the_looks_counts() {
+        let sure = finding(&groups(1.03, 1.0, |_| {}));
+        let rules = Rules {
+            least: 0.01,
+            family: 1,
+            seed: 1,
+        };
+        let looks = Looks::new(ALPHA, &[1.0]);
+        let only = looks.iter().next().unwrap();
+        let later = look(
+            &groups(1.0, 1.0, |_| {}),
+            1,
+            &rules,
+            (&looks, only),
+            Some(&sure),
+        );
+        assert_eq!(later.p_value, sure.p_value);
+    }
+}

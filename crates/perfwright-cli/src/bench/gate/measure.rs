@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use perfwright_stats::{Rng, turns};
 
-use super::contest::{Contest, Contestant, Group, Stopped, log_ratios};
+use super::contest::{Contest, Contestant, Group, Kind, Stopped, log_ratios};
 use super::judge::{self, Finding, Rules};
 use crate::profile::interrupts::Interrupts;
 
-/// The share of a comparison's time that calibration takes, beforehand.
-const CALIBRATION: f64 = 0.2;
+/// The share of a bench's time that calibration takes, beforehand.
+const CALIBRATION: f64 = 0.15;
+/// Fewer groups tell nothing: the time is exceeded for them, up to three times.
+const FEWEST_GROUPS: usize = 6;
 /// An effect of identical code that noise explains with a greater probability is none.
 const NOISE: f64 = 0.05;
 
@@ -35,7 +37,7 @@ pub(crate) struct Measurement {
     pub(crate) resolution: Resolution,
     /// The last look; `None` if it was interrupted before the first.
     pub(crate) finding: Option<Finding>,
-    /// Without calibration.
+    /// With calibration.
     pub(crate) took: Duration,
     /// Batches of base and candidate in turns.
     pub(crate) groups: Vec<Group>,
@@ -45,10 +47,11 @@ pub(crate) struct Measurement {
 /// What a bench is measured with.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
+    pub(crate) kind: Kind,
     pub(crate) base: Contestant,
     pub(crate) candidate: Contestant,
     pub(crate) layouts: Vec<Contestant>,
-    /// The longest that the comparison may take, without calibration.
+    /// The longest that it may take, with calibration.
     pub(crate) time: Duration,
     /// The smallest effect that matters, as a log-ratio.
     pub(crate) least: f64,
@@ -62,7 +65,9 @@ pub(crate) async fn measure(
     interrupts: &Interrupts,
 ) -> Result<Measurement, Stopped> {
     let mut rng = Rng::new(setting.seed);
+    let began = Instant::now();
     let contest = Contest {
+        kind: setting.kind,
         contestants: vec![setting.base.clone(), setting.candidate.clone()],
     };
     let iterations = contest.iterations().await?;
@@ -79,12 +84,21 @@ pub(crate) async fn measure(
         groups: Vec::new(),
         iterations,
     };
+    let time = setting.time.saturating_sub(began.elapsed());
     let (start, looks) = (Instant::now(), judge::looks());
+    let mut longest = Duration::ZERO;
     for look in looks.iter() {
-        let until = setting.time.mul_f64(look.at);
-        while start.elapsed() < until && !interrupts.any() {
-            let group = contest.group(iterations, &mut rng).await?;
-            measurement.groups.push(group);
+        let until = time.mul_f64(look.at).min(time.saturating_sub(longest / 2));
+        let is_short = |measurement: &Measurement| {
+            let few = look.at == 1.0 && measurement.groups.len() < FEWEST_GROUPS;
+            few && began.elapsed() < setting.time * 3
+        };
+        while (start.elapsed() < until || is_short(&measurement)) && !interrupts.any() {
+            let group = Instant::now();
+            measurement
+                .groups
+                .push(contest.group(iterations, &mut rng).await?);
+            longest = longest.max(group.elapsed());
         }
         if interrupts.any() {
             break;
@@ -103,7 +117,7 @@ pub(crate) async fn measure(
             break;
         }
     }
-    measurement.took = start.elapsed();
+    measurement.took = began.elapsed();
     Ok(measurement)
 }
 
@@ -116,7 +130,10 @@ async fn calibrate(
 ) -> Result<Resolution, Stopped> {
     let mut contestants = vec![setting.base.clone(), setting.base.clone()];
     contestants.extend(setting.layouts.iter().cloned());
-    let contest = Contest { contestants };
+    let contest = Contest {
+        kind: setting.kind,
+        contestants,
+    };
     let mut groups = Vec::new();
     let start = Instant::now();
     while start.elapsed() < setting.time.mul_f64(CALIBRATION) && !interrupts.any() {

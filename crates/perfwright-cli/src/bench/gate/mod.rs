@@ -5,25 +5,35 @@
 
 mod build;
 mod contest;
+mod history;
+mod instructions;
 mod judge;
 mod measure;
 mod output;
+mod page;
 mod pair;
+mod plain;
 mod row;
 mod source;
 mod subject;
 mod tree;
 mod work;
 
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Context as _, Result};
+use perfwright_stats::ChangePoint;
 use tokio::runtime::Builder;
 
 use self::build::Workshop;
-use self::measure::Setting;
+use self::contest::Kind;
+use self::history::{History, Origin};
+use self::measure::{Measurement, Setting};
 use self::output::Report;
 use self::pair::{Common, Pair};
-use self::row::{Outcome, Row};
-use self::source::Base;
+use self::row::{Counts, Outcome, Row};
+use self::source::{Base, Repository};
 use self::subject::Executable;
 use self::work::Scratch;
 use super::args::{BenchArgs, Format};
@@ -36,6 +46,9 @@ const FAILED: u8 = 1;
 const WORSE: u8 = 3;
 /// Not all that was asked could be told.
 const CANNOT_TELL: u8 = 4;
+
+/// A change among so many of the last runs is said again.
+const LATELY: usize = 10;
 
 /// Compares; gives the exit code.
 pub(crate) fn run(args: &BenchArgs, terminal: &mut Terminal) -> Result<u8> {
@@ -58,8 +71,9 @@ pub(crate) fn run(args: &BenchArgs, terminal: &mut Terminal) -> Result<u8> {
 
 async fn gate(args: &BenchArgs, interrupts: &Interrupts, terminal: &mut Terminal) -> Result<u8> {
     let mut rows = Vec::new();
+    let mut place = None;
     match args.gate.executables.is_empty() {
-        true => compare(args, &mut rows, interrupts, terminal).await?,
+        true => place = compare(args, &mut rows, interrupts, terminal).await?,
         false => {
             let scratch = Scratch::new(&std::env::temp_dir())?;
             let pair = given(args, &scratch)?;
@@ -68,8 +82,72 @@ async fn gate(args: &BenchArgs, interrupts: &Interrupts, terminal: &mut Terminal
     }
     row::correct(&mut rows);
     let code = exit_code(&rows);
-    output::print(&Report::new(&rows, &args.gate, code), &args.gate, terminal);
+    let report = Report::new(&rows, &args.gate, code);
+    output::print(&report, &args.gate, terminal);
+    if let Some(folder) = &args.gate.out {
+        output::write(&report, folder, terminal)?;
+    }
+    if let Some(place) = place {
+        remember(&rows, &place, args, terminal)?;
+    }
     Ok(code)
+}
+
+/// Where results are remembered, and of what they are.
+struct Place {
+    history: PathBuf,
+    commit: String,
+    changed: bool,
+    /// The first base; what other bases give is not the run's own result once more.
+    against: String,
+}
+
+/// Adds the run to the history, writes its page, and says where series changed lately.
+fn remember(rows: &[Row], place: &Place, args: &BenchArgs, terminal: &mut Terminal) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let origin = Origin {
+        time: now.map_or(0, |now| now.as_secs()),
+        commit: place.commit.clone(),
+        changed: place.changed,
+        machine: history::machine(),
+    };
+    let mut history = History::read(&place.history)?;
+    if history.unread > 0 {
+        let lines = crate::units::counted(history.unread as u64, "line");
+        terminal.warn(format_args!(
+            "{}: {lines} could not be read",
+            place.history.display()
+        ));
+    }
+    let own: Vec<Row> = rows
+        .iter()
+        .filter(|row| row.against == place.against)
+        .cloned()
+        .collect();
+    history.append(&own, &origin, &place.history)?;
+    let series = history.series(&origin.machine, args.gate.seed);
+    let page = page::page(&series);
+    let mut pages = vec![history::page_of(&place.history)];
+    pages.extend(
+        args.gate
+            .out
+            .as_ref()
+            .map(|folder| folder.join("history.html")),
+    );
+    for path in pages {
+        crate::view::output::write(&path, terminal, |file| Ok(file.write_all(page.as_bytes())?))?;
+    }
+    for one in &series {
+        let lately = |change: &&ChangePoint| one.entries.len() - change.index <= LATELY;
+        for change in one.changes.iter().filter(lately) {
+            let name = one.entries[change.index].name();
+            terminal.note(format_args!(
+                "history: {name} {}",
+                page::change_words(one, change)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Builds and compares with each base.
@@ -78,7 +156,7 @@ async fn compare(
     rows: &mut Vec<Row>,
     interrupts: &Interrupts,
     terminal: &mut Terminal,
-) -> Result<()> {
+) -> Result<Option<Place>> {
     let workshop = Workshop::open(args)?;
     let named = args.gate.against.iter().chain(&args.gate.also_against);
     let mut bases: Vec<Base> = Vec::new();
@@ -94,7 +172,22 @@ async fn compare(
             .await?;
         measure_all(&pairs, rows, args, interrupts, terminal).await;
     }
-    Ok(())
+    if args.gate.no_history {
+        return Ok(None);
+    }
+    let head = workshop.repository.as_ref().and_then(Repository::head);
+    let (commit, changed) = head.unwrap_or_default();
+    let history = args
+        .gate
+        .history
+        .clone()
+        .unwrap_or_else(|| workshop.history());
+    Ok(Some(Place {
+        history,
+        commit,
+        changed,
+        against: bases.first().map_or_else(String::new, Base::name),
+    }))
 }
 
 /// Executables that were built before.
@@ -133,11 +226,10 @@ async fn measure_all(
 ) {
     let mut benches: Vec<Common> = Vec::new();
     for pair in pairs {
-        if let Some(common) = pair.benches(&args.filters, rows).await {
-            benches.extend(common);
-        }
+        benches.extend(pair.benches(&args.filters, rows).await);
     }
     let family = benches.len();
+    let counts_instructions = !args.gate.no_instructions && instructions::is_installed().await;
     for (number, common) in benches.iter().enumerate() {
         if interrupts.any() {
             rows.push(common.row(Outcome::CannotTell, "interrupted before it was measured"));
@@ -145,7 +237,7 @@ async fn measure_all(
         }
         let what = format_args!("{} ({} of {family})", common.name, number + 1);
         let step = terminal.step("Measuring", what);
-        rows.push(measured(common, family, args, interrupts).await);
+        rows.push(measured(common, family, args, (counts_instructions, interrupts)).await);
         drop(step);
     }
 }
@@ -155,11 +247,12 @@ async fn measured(
     common: &Common,
     family: usize,
     args: &BenchArgs,
-    interrupts: &Interrupts,
+    (counts_instructions, interrupts): (bool, &Interrupts),
 ) -> Row {
     let pair = &common.pair;
     let layouts = pair.layouts.iter().map(|layout| common.of_base(layout));
     let setting = Setting {
+        kind: common.kind,
         base: common.of_base(&pair.base),
         candidate: common.of_candidate(),
         layouts: layouts.collect(),
@@ -174,10 +267,22 @@ async fn measured(
             let mut row = common.row(Outcome::CannotTell, "");
             row.set_time(&measurement);
             row.set_allocations(&measurement);
+            if common.kind == Kind::Suite && counts_instructions && !interrupts.any() {
+                row.instructions = instructions_of(&setting, &measurement).await;
+            }
             row.judge(&args.gate.judge, args.gate.effect / 100.0);
             row
         }
     }
+}
+
+/// Instructions of an iteration in both.
+async fn instructions_of(setting: &Setting, measurement: &Measurement) -> Option<Counts> {
+    let nanos = measurement.finding.as_ref()?.cpu.nanos[0];
+    Some(Counts {
+        base: instructions::count(&setting.base, nanos).await?,
+        candidate: instructions::count(&setting.candidate, nanos).await?,
+    })
 }
 
 fn exit_code(rows: &[Row]) -> u8 {

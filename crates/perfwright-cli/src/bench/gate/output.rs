@@ -1,5 +1,9 @@
 //! Verdicts as a table, JSON, Markdown and annotations.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::row::{Counts, Outcome, Row, Time};
@@ -94,7 +98,7 @@ impl Report<'_> {
         });
     }
 
-    /// `Benches: 1 worse, 3 same`.
+    /// `Benches against main (1234567): 1 worse, 3 same`.
     fn summary(&self) -> String {
         let outcomes = [
             Outcome::Failed,
@@ -114,14 +118,22 @@ impl Report<'_> {
             (count > 0).then(|| format!("{count} {}", outcome.name()))
         });
         let counts = counts.collect::<Vec<_>>().join(", ");
+        let mut bases: Vec<&str> = self
+            .benches
+            .iter()
+            .map(|row| row.against.as_str())
+            .collect();
+        bases.dedup();
+        let against = bases.join(" and ");
         match counts.as_str() {
             "" => "Benches: none".to_owned(),
-            counts => format!("Benches: {counts}"),
+            counts => format!("Benches against {against}: {counts}"),
         }
     }
 }
 
 fn table(rows: &[Row]) -> Table {
+    let is_one_base = rows.iter().all(|row| row.against == rows[0].against);
     let mut table = Table::new([
         (Column::Word, "verdict"),
         (Column::Name, "bench"),
@@ -141,9 +153,9 @@ fn table(rows: &[Row]) -> Table {
         table.row([
             verdict(row.verdict),
             row.name().into(),
-            row.against.as_str().into(),
-            of(|time| nanos(shown(time).base_nanos)).into(),
-            of(|time| nanos(shown(time).candidate_nanos)).into(),
+            if is_one_base { "" } else { &row.against }.into(),
+            of(|time| nanos(time.shown().base_nanos)).into(),
+            of(|time| nanos(time.shown().candidate_nanos)).into(),
             of(|time| change(time.cpu.ratio)).into(),
             Cell::dim(of(interval)),
             of(|time| change(time.wall.ratio)).into(),
@@ -166,17 +178,9 @@ fn verdict(outcome: Outcome) -> Cell {
     }
 }
 
-/// The clock whose times are shown: that of the verdict.
-fn shown(time: &Time) -> &super::row::ClockRow {
-    match time.judged_by {
-        "wall" => &time.wall,
-        _ => &time.cpu,
-    }
-}
-
 fn interval(time: &Time) -> String {
     let end = |end: Option<f64>| end.map_or_else(|| "?".to_owned(), change);
-    let shown = shown(time);
+    let shown = time.shown();
     format!("{} to {}", end(shown.low), end(shown.high))
 }
 
@@ -189,8 +193,8 @@ fn sentence(row: &Row) -> String {
             change(time.cpu.ratio),
             interval(time),
             change(time.wall.ratio),
-            nanos(shown(time).base_nanos),
-            nanos(shown(time).candidate_nanos)
+            nanos(time.shown().base_nanos),
+            nanos(time.shown().candidate_nanos)
         ));
     }
     if let Some(counts) = &row.allocations {
@@ -266,4 +270,18 @@ pub(crate) fn print(report: &Report<'_>, args: &GateArgs, terminal: &mut Termina
     if args.github {
         terminal.print(report.to_github());
     }
+}
+
+/// The reports as files.
+pub(crate) fn write(report: &Report<'_>, folder: &Path, terminal: &mut Terminal) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let files = [
+        ("gate.json", report.to_json()),
+        ("gate.md", report.to_markdown()),
+    ];
+    for (name, text) in files {
+        let path = folder.join(name);
+        crate::view::output::write(&path, terminal, |file| Ok(file.write_all(text.as_bytes())?))?;
+    }
+    Ok(())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::contest::{Contestant, Stopped};
+use super::contest::{Contestant, Kind, Stopped};
+use super::plain;
 use super::row::{Outcome, Row};
 use super::subject::{Executable, Subject, Trouble};
 
@@ -23,6 +24,7 @@ pub(crate) struct Pair {
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
     pub(crate) pair: Pair,
+    pub(crate) kind: Kind,
     pub(crate) name: String,
     /// Its number in the base.
     base: usize,
@@ -30,25 +32,32 @@ pub(crate) struct Common {
 }
 
 impl Pair {
-    /// The benches of a suite that both builds have and the filters let through; rows of the others. `None` if the
-    /// builds are no suites.
-    pub(crate) async fn benches(
-        &self,
-        filters: &[String],
-        rows: &mut Vec<Row>,
-    ) -> Option<Vec<Common>> {
-        let (base, candidate) = match (list(&self.base).await, list(&self.candidate).await) {
+    /// The benches that both builds have and the filters let through; rows of the others.
+    pub(crate) async fn benches(&self, filters: &[String], rows: &mut Vec<Row>) -> Vec<Common> {
+        let mut kind = Kind::Suite;
+        let mut lists = (list(&self.base).await, list(&self.candidate).await);
+        if let (Err(Trouble::NoSuite), Err(Trouble::NoSuite)) = &lists {
+            kind = Kind::Criterion;
+            lists = (
+                plain::list(&self.base).await,
+                plain::list(&self.candidate).await,
+            );
+        }
+        let (base, candidate) = match lists {
             (Ok(base), Ok(candidate)) => (base, candidate),
-            (Err(Trouble::NoSuite), Err(Trouble::NoSuite)) => return None,
             (_, Err(trouble)) => {
                 rows.push(self.row("", Outcome::Failed, format!("candidate: {trouble}")));
-                return Some(Vec::new());
+                return Vec::new();
             }
             (Err(trouble), _) => {
                 rows.push(self.row("", Outcome::CannotTell, format!("base: {trouble}")));
-                return Some(Vec::new());
+                return Vec::new();
             }
         };
+        if candidate.is_empty() {
+            let reason = "it names no benches: neither written with perfwright_criterion::Suite nor with criterion";
+            rows.push(self.row("", Outcome::CannotTell, reason));
+        }
         let wanted = |name: &String| passes(filters, name);
         let numbers: HashMap<&String, usize> = base.iter().zip(0..).collect();
         let mut common = Vec::new();
@@ -60,6 +69,7 @@ impl Pair {
             match numbers.get(name) {
                 Some(&base) => common.push(Common {
                     pair: self.clone(),
+                    kind,
                     name: name.clone(),
                     base,
                     candidate: number,
@@ -80,7 +90,7 @@ impl Pair {
                 "the base has it, the candidate does not",
             ));
         }
-        Some(common)
+        common
     }
 
     pub(crate) fn row(&self, bench: &str, verdict: Outcome, reason: impl Into<String>) -> Row {
@@ -103,6 +113,7 @@ impl Common {
         Contestant {
             executable: build.clone(),
             bench: self.base,
+            name: self.name.clone(),
         }
     }
 
@@ -111,6 +122,7 @@ impl Common {
         Contestant {
             executable: self.pair.candidate.clone(),
             bench: self.candidate,
+            name: self.name.clone(),
         }
     }
 

@@ -276,6 +276,14 @@ impl Time {
         }
     }
 
+    /// The clock whose times are shown: that of the verdict.
+    pub(crate) fn shown(&self) -> &ClockRow {
+        match self.judged_by {
+            "wall" => &self.wall,
+            _ => &self.cpu,
+        }
+    }
+
     /// Where the clocks disagree, and why nothing can be told.
     fn reason(&self) -> String {
         let decided = |row: &ClockRow| row.verdict != Outcome::CannotTell;
@@ -338,5 +346,59 @@ pub(crate) fn correct(rows: &mut [Row]) {
             }
             time.verdict = Outcome::CannotTell;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(base: f64, candidate: f64) -> Counts {
+        Counts { base, candidate }
+    }
+
+    fn row(verdict: Outcome) -> Row {
+        Row::unmeasured(("parser/speed", "numbers"), "main", verdict, "")
+    }
+
+    #[test]
+    fn counts_are_compared_exactly_with_a_threshold() {
+        assert_eq!(counts(100.0, 101.0).outcome(0.01), Outcome::Same);
+        assert_eq!(counts(100.0, 102.0).outcome(0.01), Outcome::Worse);
+        assert_eq!(counts(100.0, 98.0).outcome(0.01), Outcome::Better);
+        assert_eq!(counts(0.0, 0.0).outcome(0.01), Outcome::Same);
+        assert_eq!(counts(0.0, 1.0).outcome(0.01), Outcome::Worse);
+        assert_eq!(counts(0.0, 1.0).change(), "0 -> 1");
+        assert_eq!(counts(2.0, 3.0).change(), "2 -> 3 (+50.0 %)");
+    }
+
+    #[test]
+    fn what_is_not_judged_does_not_make_a_bench_worse() {
+        let judged = |verdict, judged: &[Judge]| {
+            let mut row = row(verdict);
+            row.allocations = Some(counts(2.0, 3.0));
+            row.instructions = Some(counts(100.0, 50.0));
+            row.judge(judged, 0.01);
+            (row.verdict, row.reason)
+        };
+        let (verdict, reason) = judged(Outcome::Same, &[Judge::Time, Judge::Allocations]);
+        assert_eq!(
+            (verdict, reason.as_str()),
+            (Outcome::Worse, "more allocations: 2 -> 3 (+50.0 %)")
+        );
+        assert_eq!(
+            judged(Outcome::CannotTell, &[Judge::Time]).0,
+            Outcome::CannotTell
+        );
+        let (verdict, reason) = judged(Outcome::Same, &[Judge::Time, Judge::Instructions]);
+        assert_eq!(
+            (verdict, reason.as_str()),
+            (Outcome::Better, "fewer instructions: 100 -> 50 (-50.0 %)")
+        );
+        // Without time, counts decide alone.
+        assert_eq!(
+            judged(Outcome::Worse, &[Judge::Instructions]).0,
+            Outcome::Better
+        );
     }
 }

@@ -132,7 +132,7 @@ impl Subject {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log));
-        child::own(&mut command);
+        child::own_session(&mut command);
         child::fixed_addresses(&mut command);
         let mut child = command.spawn().map_err(cannot)?;
         let parts = (child.id(), child.stdin.take(), child.stdout.take());

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use perfwright_budget::CommandRun;
 use tokio::time::timeout;
 
-use crate::profile::process::die_with_parent;
+use crate::child::die_with_parent;
 
 /// How long processes may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);

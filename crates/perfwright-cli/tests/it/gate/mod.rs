@@ -156,11 +156,7 @@ fn a_slower_candidate_is_worse_and_what_did_not_change_is_the_same() {
     let table = project
         .bench(&["--against", "main", "parse", "--github"])
         .expect(3);
-    assert!(
-        table.out().contains("Benches: 1 worse\n"),
-        "{}",
-        table.out()
-    );
+    assert!(table.out().contains("): 1 worse\n"), "{}", table.out());
     assert!(table.out().contains("+100.0 %"), "{}", table.out());
     let annotation = "::error title=subject/speed%3A parse is worse::against main (";
     assert!(table.out().contains(annotation), "{}", table.out());
