@@ -262,6 +262,19 @@ fn rules_are_written_and_what_is_left_out_is_told() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_load_of_the_machine_is_asked_where_it_matters() {
+    let text = "version = 1\n[environment]\nmax_load = 100000.0\n[[budget]]\nmetric = \"process.cpu\"\nlimits = [\"< 10%\"]\n";
+    let (code, captured) = run_check(&folder(text), &["--format", "json"]);
+    assert_eq!(code.unwrap(), 3, "no machine is that busy");
+    let json: serde_json::Value = serde_json::from_str(&captured.out()).unwrap();
+    assert!(json["measurements"]["load_per_core"].is_number());
+    let (_, captured) = run_check(&folder(HELD), &["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&captured.out()).unwrap();
+    assert!(json["measurements"]["load_per_core"].is_null());
+}
+
+#[test]
 fn a_dashboard_and_a_schema_are_written() {
     let folder = folder(HELD);
     let (rules, dashboard) = (
