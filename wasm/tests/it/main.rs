@@ -4,6 +4,7 @@ mod access;
 mod diff;
 mod export;
 mod fixture;
+mod formats;
 mod harness;
 mod model;
 mod packed;
