@@ -432,6 +432,11 @@ impl CpuProfile {
         Ok(())
     }
 
+    /// How many distances between samples are known.
+    pub(crate) fn deltas(&self) -> usize {
+        self.deltas.len()
+    }
+
     pub(crate) fn add_deltas(
         &mut self,
         json: &mut Json<'_>,

@@ -296,16 +296,24 @@ impl Reader<'_> {
         let Some(mut args) = fields.args else {
             return Ok(());
         };
+        let (known, mut deltas) = (profile.deltas(), None);
         args.fields(&mut |json, key| match key {
             "data" => json.fields(&mut |json, key| match key {
                 "cpuProfile" => profile.add(json, builder),
-                "timeDeltas" => profile.add_deltas(json, builder),
+                "timeDeltas" => json.later().map(|later| deltas = Some(later)),
                 "startTime" => json.maybe_number().map(|start| profile.start = start),
                 "endTime" => json.maybe_number().map(|end| profile.end = end),
                 _ => Ok(()),
             }),
             _ => Ok(()),
-        })
+        })?;
+        // Some writers tell them twice.
+        match deltas {
+            Some(mut deltas) if profile.deltas() == known => {
+                profile.add_deltas(&mut deltas, builder)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> Result<(), Error> {

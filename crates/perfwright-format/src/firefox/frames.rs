@@ -54,7 +54,11 @@ pub(super) fn processed_frames(
             lib = symbols.index(0, symbol, "library", libs.len())?.or(lib);
         }
         lib = frames.index(5, row, "library", libs.len())?.or(lib);
-        let address = frames.unsigned(1, row).and_then(NonZeroU64::new);
+        let base = lib.map_or(0, |lib| libs[lib].base);
+        let address = frames
+            .unsigned(1, row)
+            .filter(|&address| address != 0)
+            .and_then(|address| NonZeroU64::new(address.wrapping_add(base)));
         let [line, column] = [2, 3].map(|column| line(frames.number(column, row)));
         // Without a name the address must do; outside of all libraries it is told by the name alone.
         let function = match function {

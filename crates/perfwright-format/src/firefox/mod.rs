@@ -10,7 +10,7 @@
 //! # Writing
 //! The processed format, version 56, which the Firefox Profiler brings up to date. One sample type is the weight; if
 //! there is another of kind `cpu` in nanoseconds, it becomes the CPU use of the samples. Samples without times are
-//! lined up, one interval apart.
+//! lined up, one interval apart; those without a thread are in one called `all threads`, which [`read`] takes for none.
 //!
 //! Source: `docs-developer` and `src/types` of firefox-devtools/profiler.
 
@@ -28,6 +28,11 @@ pub use write::write_gzip;
 use crate::{Error, Input, Limits, Read};
 
 const SUBJECT: &str = "Firefox profile";
+
+/// Who wrote the file, where that is Perfwright.
+const PRODUCT: &str = "perfwright";
+/// The thread of samples that have none. It and its process have the id 0.
+const ALL_THREADS: &str = "all threads";
 
 /// Reads a processed or a Gecko profile, gzipped or not.
 ///

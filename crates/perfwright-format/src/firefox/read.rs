@@ -9,7 +9,7 @@ use crate::json::{Json, Kind};
 use crate::warning::Warnings;
 use crate::{Error, Format, Limits, Read, WarningKind};
 
-use super::{SUBJECT, stacks::Tables, table::Table};
+use super::{ALL_THREADS, PRODUCT, SUBJECT, stacks::Tables, table::Table};
 
 pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Read, Error> {
     let mut json = Json::new(bytes, SUBJECT);
@@ -266,6 +266,17 @@ struct Header {
     pid: Option<i64>,
 }
 
+impl Header {
+    /// Takes back what was written for want of a name or an id.
+    fn take_back(&mut self) {
+        if self.name == ALL_THREADS {
+            self.name.clear();
+        }
+        self.tid = self.tid.filter(|&id| id != 0);
+        self.pid = self.pid.filter(|&id| id != 0);
+    }
+}
+
 /// Where tables are found: in the thread, or what all threads share.
 #[derive(Clone, Default)]
 pub(super) struct Sources<'a> {
@@ -312,6 +323,8 @@ impl<'a> Sources<'a> {
 pub(super) struct Lib {
     pub(super) mapping: MappingId,
     pub(super) range: Option<(u64, u64)>,
+    /// What addresses that are relative to the file count from.
+    pub(super) base: u64,
 }
 
 impl Reader<'_> {
@@ -392,6 +405,7 @@ impl Reader<'_> {
             all.push(Lib {
                 mapping: id,
                 range: (end > start).then_some((start, end)),
+                base: start.wrapping_sub(offset),
             });
             Ok(())
         })?;
@@ -446,6 +460,9 @@ impl Reader<'_> {
                 &mut own_tables
             }
         };
+        if meta.product == PRODUCT {
+            header.take_back();
+        }
         let thread = Thread {
             name: &header.name,
             tid: header.tid,

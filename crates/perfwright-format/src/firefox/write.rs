@@ -10,6 +10,8 @@ use perfwright_model::{LocationId, Profile, SampleRef, StackId, keys, ordered};
 use crate::build::{PID, PROCESS, UNKNOWN, address_name};
 use crate::json::write_text;
 
+use super::{ALL_THREADS, PRODUCT};
+
 /// The time between samples that have none, in milliseconds.
 const INTERVAL_MS: f64 = 1.0;
 
@@ -61,7 +63,7 @@ pub fn write(profile: &Profile, sample_type: usize, writer: impl Write) -> io::R
     write!(
         out,
         "{{\"meta\":{{\"version\":24,\"preprocessedProfileVersion\":56,\"interval\":{interval},\"startTime\":{start},\
-         \"processType\":0,\"product\":\"perfwright\",\"stackwalk\":1,\"debug\":false,\"symbolicated\":true,\
+         \"processType\":0,\"product\":\"{PRODUCT}\",\"stackwalk\":1,\"debug\":false,\"symbolicated\":true,\
          \"categories\":[{{\"name\":\"Other\",\"color\":\"grey\",\"subcategories\":[\"Other\"]}}],\
          \"markerSchema\":[],\"sampleUnits\":{{\"time\":\"ms\",\"eventDelay\":\"ms\",\"threadCPUDelta\":\"ns\"}},\
          \"extensions\":{{\"baseURL\":[],\"id\":[],\"name\":[],\"length\":0}}}},\"pages\":[],\"libs\":["
@@ -319,7 +321,7 @@ fn write_thread(
     };
     let thread = Thread::of(profile, &first);
     let name = if thread.name.is_empty() {
-        "all threads"
+        ALL_THREADS
     } else {
         thread.name
     };

@@ -117,6 +117,17 @@ fn tables_of_each_thread_are_read() {
     );
 }
 
+/// Old versions say where a library was, too; addresses are relative to it all the same.
+#[test]
+fn addresses_are_relative_to_libraries_wherever_they_were() {
+    let text = r#"{"meta":{"preprocessedProfileVersion":7},"threads":[{"name":"main","samples":{"stack":[0],"time":[1],"length":1},
+        "libs":[{"name":"shop","path":"/opt/shop","start":65536,"end":131072}],"stringArray":["0x10f84"],
+        "funcTable":{"name":[0],"resource":[0]},"resourceTable":{"lib":[0],"name":[0]},
+        "frameTable":{"func":[0],"address":[3972]},"stackTable":{"frame":[0],"prefix":[null]}}]}"#;
+    let profile = parse(text);
+    assert_eq!(folded(&profile, 0), "[shop+0xf84] 1\n");
+}
+
 #[test]
 fn gecko_profiles_have_rows_addresses_and_processes() {
     let thread = |name: &str, time: u32| {
@@ -223,7 +234,7 @@ fn what_is_written_reads_back() {
     assert_eq!(folded(&second, 1), folded(&first, 1));
     assert_eq!(
         by_thread(&second, 0),
-        "all threads;[idle] 5\nworker;main;outer;inner 2\nworker;main;outer;inner;[shop+0x1030] 1\n"
+        "[idle] 5\nworker;main;outer;inner 2\nworker;main;outer;inner;[shop+0x1030] 1\n"
     );
     // Addresses are relative to the file now.
     assert_eq!(

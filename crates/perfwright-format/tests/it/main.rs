@@ -1,6 +1,7 @@
 //! What the formats promise, checked from outside.
 
 mod canon;
+mod conversions;
 mod firefox;
 mod folded;
 mod fuzz;

@@ -232,6 +232,21 @@ fn cpu_profiles_in_a_trace_come_in_chunks() {
     );
 }
 
+/// The first distance leads to the first sample; a sample that was taken in between is written late.
+#[test]
+fn samples_are_in_the_order_of_their_times() {
+    let text = CPU.replacen(r#""timeDeltas":[50,"#, r#""timeDeltas":[50,-20,"#, 1);
+    let profile = parse(&text, Format::CpuProfile);
+    let times = times(&profile);
+    assert!(times.is_sorted(), "{times:?}");
+    let lasted = profile.total(1);
+    assert_eq!(
+        lasted,
+        times.windows(2).map(|two| two[1] - two[0]).sum::<i64>()
+            + profile.sample(times.len() - 1).values[1]
+    );
+}
+
 #[test]
 fn the_last_sample_of_a_trace_lasts_until_the_profile_ends() {
     let text = r#"[{"ph":"P","pid":1,"tid":7,"id":1,"name":"Profile","args":{"data":{"startTime":5000}}},
@@ -239,6 +254,14 @@ fn the_last_sample_of_a_trace_lasts_until_the_profile_ends() {
           {"id":1,"callFrame":{"functionName":"run"}}],"samples":[1,1]},"timeDeltas":[100,200]}}},
         {"ph":"P","pid":1,"tid":9,"id":1,"name":"ProfileChunk","args":{"data":{"endTime":5450}}}]"#;
     let read = read(text.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(folded(&read.profile, 1), "run 350000\n");
+    // The profile in the event may tell the distances too.
+    let twice = text.replacen(
+        r#""samples":[1,1]"#,
+        r#""timeDeltas":[100,200],"samples":[1,1]"#,
+        1,
+    );
+    let read = perfwright_format::read(twice.as_bytes(), &Limits::default()).unwrap();
     assert_eq!(folded(&read.profile, 1), "run 350000\n");
 }
 
