@@ -10,7 +10,7 @@ use perfwright_model::Profile;
 use perfwright_viewer_html::{Embedded, page};
 
 use super::args::{ConvertArgs, Target};
-use super::{input, output};
+use super::{input, losses::losses, output};
 use crate::terminal::Terminal;
 
 pub(super) fn run(args: &ConvertArgs, terminal: &mut Terminal) -> Result<()> {
@@ -31,6 +31,13 @@ pub(super) fn run(args: &ConvertArgs, terminal: &mut Terminal) -> Result<()> {
         let at = input::sample_type(&profile, None)?;
         let kind = &profile.sample_types()[at].kind;
         terminal.note(format_args!("{holds} one value: {kind}; see --sample-type"));
+    }
+    let lost = losses(&profile, target);
+    if !lost.is_empty() {
+        terminal.note(format_args!(
+            "the format has no {}: left out",
+            lost.join(", ")
+        ));
     }
     write(&profile, target, wanted, &args.out, terminal)
 }
@@ -124,10 +131,12 @@ pub(super) fn target(out: &Path, asked: Option<Target>) -> Result<Target> {
         () if ends(&[".svg"]) => Ok(Target::Svg),
         () if ends(&[".html", ".htm"]) => Ok(Target::Html),
         () if name == "-" => {
-            bail!("choose a format: give --to pprof, --to folded, or a file with -o")
+            bail!(
+                "choose a format: give --to pprof, folded, speedscope or firefox, or a file with -o"
+            )
         }
         () => bail!(
-            "tell the format of {}: give --to pprof or --to folded",
+            "tell the format of {}: give --to pprof, folded, speedscope, firefox, svg or html",
             out.display()
         ),
     }

@@ -5,6 +5,7 @@ mod convert;
 mod diff;
 mod flamegraph;
 pub(crate) mod input;
+mod losses;
 pub(crate) mod output;
 mod shell;
 pub(crate) mod sources;

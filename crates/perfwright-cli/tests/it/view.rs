@@ -277,6 +277,67 @@ fn convert_goes_there_and_back() {
     }
 }
 
+/// The profiles that other programs wrote.
+fn foreign() -> Vec<std::path::PathBuf> {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../perfwright-format/tests/data"
+    );
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let sources = ["md", "c", "js", "py", "html"];
+    paths
+        .filter(|path| {
+            sources
+                .iter()
+                .all(|source| path.extension().is_some_and(|found| found != *source))
+        })
+        .collect()
+}
+
+#[test]
+fn convert_reads_what_any_profiler_wrote() {
+    let folder = folder();
+    let files = foreign();
+    assert!(files.len() >= 14, "only {}", files.len());
+    for file in &files {
+        let file = file.to_str().unwrap();
+        let direct = out(&folder, &["convert", file, "--to", "folded"]);
+        out(&folder, &["convert", file, "-o", "x.pb.gz"]);
+        let around = out(&folder, &["convert", "x.pb.gz", "--to", "folded"]);
+        assert!(!direct.is_empty() && around == direct, "{file}");
+    }
+}
+
+#[test]
+fn convert_says_what_is_left_out() {
+    let folder = folder();
+    let file = foreign()
+        .into_iter()
+        .find(|file| file.ends_with("program.perf.txt"))
+        .unwrap();
+    let said = |format: &str| {
+        let args = ["convert", file.to_str().unwrap(), "--to", format, "-o", "x"];
+        text(&run(&folder, &args).stderr)
+    };
+    let folded = said("folded");
+    assert!(
+        folded.contains("folded stacks hold one value: cpu-clock;")
+            && folded
+                .contains("the format has no labels (thread, thread_id), lines, times: left out"),
+        "{folded}"
+    );
+    let speedscope = said("speedscope");
+    assert!(
+        speedscope.contains("the format has no labels (thread_id): left out"),
+        "{speedscope}"
+    );
+    for format in ["firefox", "pprof"] {
+        let said = said(format);
+        assert!(!said.contains("left out"), "{format}: {said}");
+    }
+}
+
 #[test]
 fn convert_writes_pictures_and_pages_of_what_the_filters_leave() {
     let folder = folder();
@@ -468,7 +529,7 @@ fn bad_input_gets_one_message_and_leaves_no_file() {
         (&["flamegraph", "base.folded", "-o", "."], "it is a folder"),
         (
             &["convert", "base.folded", "-o", "x"],
-            "give --to pprof or --to folded",
+            "give --to pprof, folded",
         ),
         (&["diff", "base.folded", "nope"], "failed to read nope"),
         (
