@@ -115,10 +115,10 @@ async function showLabels() {
   const active = new Set(app.params.getAll("f").filter(step => step.startsWith("label:")).map(step => step.slice(6)));
   const parts = keys.map(({ key, count: total, rows }) => make("section", { class: "values" },
     make("h2", {}, key, " ", make("span", { class: "faint" }, plural(total, "value")), " ",
-      make("button", { "aria-pressed": String(app.params.get("group") === key), onclick: () => app.update({ group: app.params.get("group") === key ? null : key }) }, "Group by it")),
+      make("button", { "aria-pressed": String(app.params.get("group") === key), "aria-label": `Group by ${key}`, onclick: () => app.update({ group: app.params.get("group") === key ? null : key }) }, "Group by it")),
     make("table", {}, make("tbody", {}, ...rows.map(row => {
       const step = `${key}=${row.has ? row.value : ""}`, on = active.has(step);
-      return make("tr", {}, make("td", {}, make("button", { "aria-pressed": String(on), onclick: () => app.toggleStep("label", step) }, on ? "only this" : "only")),
+      return make("tr", {}, make("td", {}, make("button", { "aria-pressed": String(on), "aria-label": `Only ${key} ${row.value}`, onclick: () => app.toggleStep("label", step) }, on ? "only this" : "only")),
         make("td", { class: "name" }, row.value),
         make("td", { class: "number", "--share": Math.max(0, row.share) }, make("span", { class: "faint" }, row.text + "  "), row.percent),
         app.scene.diff && make("td", { class: "number" }, change(row)));

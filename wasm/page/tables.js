@@ -43,7 +43,7 @@ const rows = {
       const text = sorted ? name + (order === "ascending" ? " ▲" : " ▼") : name;
       const onclick = () => app.update({ sort: key === "self" ? null : key, rev: sorted && !reversed ? "1" : null });
       return make("th", { class: kind, scope: "col", "aria-sort": tree ? undefined : order },
-        make("button", { title, onclick, disabled: tree, tabindex: tree ? "-1" : undefined }, text));
+        make("button", { title, "aria-label": name === "Change" ? `Change of ${key.split("-")[0]}` : undefined, onclick, disabled: tree, tabindex: tree ? "-1" : undefined }, text));
     };
     const cells = [
       column("self", "Self", "What the function cost itself", "number"),

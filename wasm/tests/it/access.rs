@@ -91,6 +91,13 @@ fn every_control_has_a_role_and_a_name() {
             );
         }
         assert!(count > 20, "{hash}: {count} controls");
+        let mut buttons: Vec<_> = (nodes.iter())
+            .filter(|node| role(node) == "button")
+            .map(|node| node["name"]["value"].to_string())
+            .collect();
+        buttons.sort_unstable();
+        let twice = buttons.windows(2).find(|pair| pair[0] == pair[1]);
+        assert_eq!(twice, None, "{hash}: two buttons of one name");
         let focusable_generic: Vec<_> = (nodes.iter())
             .filter(|node| property(node, "focusable") == true)
             .filter(|node| ["generic", "none", ""].contains(&role(node)))

@@ -1,6 +1,6 @@
 //! Profiles to look at, written by prost: nothing of Perfwright has a part in them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io::Write as _};
 
 use prost::Message as _;
 
@@ -87,6 +87,12 @@ pub(crate) fn random(stacks: u64) -> Profile {
 
 pub(crate) fn bytes(profile: &Profile) -> Vec<u8> {
     profile.encode_to_vec()
+}
+
+pub(crate) fn gzipped(text: &str) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(text.as_bytes()).expect("memory");
+    packer.finish().expect("memory")
 }
 
 struct Fixture {

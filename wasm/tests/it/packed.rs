@@ -1,14 +1,6 @@
 //! Compressed files, which the browser unpacks.
 
-use std::io::Write as _;
-
-use crate::harness::Page;
-
-fn gzipped(text: &str) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(text.as_bytes()).expect("memory");
-    packer.finish().expect("memory")
-}
+use crate::{fixture::gzipped, harness::Page};
 
 #[test]
 fn gzip_members_are_one_file() {

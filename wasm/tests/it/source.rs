@@ -1,11 +1,9 @@
 //! Source files beside the costs of their lines: in the page, dropped, and opened in the editor.
 
-use std::io::Write as _;
-
 use perfwright_viewer_html::{Embedded, page_with_sources};
 
 use crate::{
-    fixture,
+    fixture::{self, gzipped},
     harness::{Page, SHOWN},
 };
 
@@ -13,12 +11,6 @@ use crate::{
 fn text(lines: usize) -> String {
     let lines = (1..=lines).map(|line| format!("let line_{line} = <b>&amp;</b>;\n"));
     lines.collect()
-}
-
-fn gzipped(text: &str) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(text.as_bytes()).expect("memory");
-    packer.finish().expect("memory")
 }
 
 fn page(name: &'static str, sources: &[(&str, String)], hash: &str) -> Option<Page> {
