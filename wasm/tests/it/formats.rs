@@ -64,10 +64,11 @@ fn modelled(file: &Path, bytes: &[u8]) -> Result<(String, Value), String> {
         parsed(&session.description()),
         parsed(&session.table(0, 20)),
     );
-    if described["empty"] == true {
-        return Err("The profile is empty".to_owned());
-    }
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    if described["empty"] == true {
+        // The message says of what there is nothing.
+        return Err(text(&described["type"]));
+    }
     let row = |row: &Value| {
         let number = |key: &str| {
             format!(
