@@ -228,3 +228,53 @@ fn mutated_valgrind_files() {
     mutated(&[crate::valgrind::DHAT], 500);
     mutated(&[crate::valgrind::CALLGRIND], 1_000);
 }
+
+/// Numbers beyond all bounds, wherever there is one: in sums, times, lines, indices.
+#[test]
+fn huge_numbers_in_files_of_other_programs() {
+    let huge = [
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551616",
+        "1e308",
+        "-1e308",
+        "1e-308",
+        "4294967296",
+    ];
+    let mut random = Random(0xb16_b16);
+    let mut accepted = 0;
+    for (_, bytes) in profiles() {
+        let Ok(text) = String::from_utf8(bytes) else {
+            continue;
+        };
+        for _ in 0..8 {
+            let mut mutant = text.clone();
+            for _ in 0..=random.below(3) {
+                let from = random.below(mutant.len());
+                let is_digit = |byte: &u8| byte.is_ascii_digit();
+                let bytes = &mutant.as_bytes()[from..];
+                let start = bytes.iter().position(is_digit).unwrap_or(bytes.len());
+                let len = bytes[start..]
+                    .iter()
+                    .take_while(|byte| is_digit(byte))
+                    .count();
+                let at = from + start;
+                mutant.replace_range(at..at + len, huge[random.below(huge.len())]);
+            }
+            let Ok(first) = read(mutant.as_bytes(), &limits()) else {
+                continue;
+            };
+            accepted += 1;
+            for at in 0..first.profile.sample_types().len() {
+                first.profile.total(at);
+                let mut written = Vec::new();
+                perfwright_format::firefox::write(&first.profile, at, &mut written).unwrap();
+                read(&written, &limits()).unwrap();
+            }
+            let mut written = Vec::new();
+            perfwright_format::speedscope::write(&first.profile, &mut written).unwrap();
+            read(&written, &limits()).unwrap();
+        }
+    }
+    assert!(accepted > 40, "only {accepted}");
+}
