@@ -60,7 +60,9 @@ impl Tool {
             Tool::Binutils => "apt-get install binutils",
             Tool::RustSrc => "rustup component add rust-src",
             Tool::Chromium => "apt-get install chromium",
-            Tool::Promtool => "cargo xtask test --install",
+            Tool::Promtool => {
+                "cargo xtask test --install (Debian's package prometheus, unpacked into target/tools)"
+            }
         }
     }
 
