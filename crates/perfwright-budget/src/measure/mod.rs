@@ -229,6 +229,26 @@ impl Sources {
         self.profiles.get(name)
     }
 
+    fn bench(&self, budget: &Budget, stats: &[String]) -> Vec<Reading> {
+        let measured = self.command_of(budget);
+        if let Some(Err(why)) = measured {
+            // What was saved is of an earlier run then.
+            return all_missing(stats, why);
+        }
+        let readings = criterion::measure(self.criterion.as_deref(), &budget.select, stats);
+        match budget.command() {
+            Some(name)
+                if measured.is_none() && readings.iter().all(|reading| reading.data.is_err()) =>
+            {
+                all_missing(
+                    stats,
+                    &format!("the command {name} was not run and measured"),
+                )
+            }
+            _ => readings,
+        }
+    }
+
     fn command_of(&self, budget: &Budget) -> Option<&Result<CommandRuns, String>> {
         self.commands.get(budget.command()?)
     }
@@ -244,11 +264,7 @@ impl Sources {
         match budget.metric {
             Metric::Size => artifacts::measure(self.root.as_deref(), &budget.select, &stats),
             Metric::Command => command::measure(self.command_of(budget), &budget.select, &stats),
-            Metric::Bench => match self.command_of(budget) {
-                // What was saved is of an earlier run then.
-                Some(Err(why)) => all_missing(&stats, why),
-                _ => criterion::measure(self.criterion.as_deref(), &budget.select, &stats),
-            },
+            Metric::Bench => self.bench(budget, &stats),
             Metric::Prometheus => prometheus::measure(self.pages.as_ref(), &budget.select, &stats),
             Metric::Dependencies => {
                 let count = budget

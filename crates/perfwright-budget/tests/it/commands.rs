@@ -191,7 +191,7 @@ fn a_bench_whose_command_failed_has_no_result() {
     sources.criterion(folder.path());
     let of = |sources: &Sources| lines(&check(&budgets(file), sources, None));
     assert!(
-        of(&sources).ends_with("no results of this name"),
+        of(&sources).ends_with("the command benches was not run and measured"),
         "{}",
         of(&sources)
     );

@@ -109,7 +109,8 @@ pub struct SourceArgs {
     /// A page of metrics in Prometheus's text format: a file, or the URL of a service to scrape
     #[arg(long, value_name = "FILE|URL")]
     pub metrics: Option<String>,
-    /// Scrape the URL for so long, such as 5m: rates and percentiles are then of that time, and limits can be sustained
+    /// Scrape the URL for so long, such as 5m, and one step more: rates and percentiles are then of that time, and
+    /// limits can be sustained for all of it
     #[arg(long = "for", value_name = "TIME", value_parser = time, requires = "metrics")]
     pub duration: Option<Duration>,
     /// How often the URL is scraped meanwhile

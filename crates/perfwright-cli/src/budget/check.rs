@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use perfwright_budget::{
-    Budget, Budgets, CommandSpec, Date, Measurements, Metric, Report, Sources, judge,
+    Budget, Budgets, CommandSpec, Date, Measurements, Metric, Report, Sources, Verdict, judge,
 };
 use tokio::runtime::Builder;
 
@@ -74,6 +74,20 @@ impl Purpose {
             names.dedup();
         }
         names
+    }
+}
+
+impl Checked {
+    /// Whether data are missing that a command of the file would give.
+    pub(super) fn misses_a_command(&self) -> bool {
+        let missing = self
+            .report
+            .rows
+            .iter()
+            .filter(|row| row.verdict == Verdict::Missing);
+        let mut budgets =
+            missing.filter_map(|row| self.budgets.iter().find(|budget| budget.id == row.budget));
+        budgets.any(|budget| budget.command().is_some())
     }
 }
 

@@ -84,7 +84,9 @@ impl Service {
             return Ok(());
         };
         let started = Instant::now();
-        let total = watch.duration.as_secs();
+        // A rate is of the time since the page before: the first one that counts comes after the first step.
+        let end = watch.duration + watch.every;
+        let total = end.as_secs();
         let step = terminal.step_of(
             "Watching",
             format_args!("{} for {total} s", self.url),
@@ -93,7 +95,7 @@ impl Service {
         let mut failures = Vec::new();
         for round in 1_u32.. {
             // The last page comes at the end, however often others do.
-            let at = (watch.every * round).min(watch.duration);
+            let at = (watch.every * round).min(end);
             tokio::select! {
                 () = sleep_until((started + at).into()) => {}
                 () = interrupts.reached(1) => break,
@@ -106,7 +108,7 @@ impl Service {
             });
             failures.extend(added.err());
             step.position(started.elapsed().as_secs());
-            if at >= watch.duration {
+            if at >= end {
                 break;
             }
         }
@@ -238,7 +240,7 @@ mod tests {
             page("process_cpu_seconds_total 10"),
         ];
         let watch = Watch {
-            duration: Duration::from_millis(300),
+            duration: Duration::from_millis(200),
             every: Duration::from_millis(100),
         };
         let (sources, said) = watched(answers, Some(watch)).unwrap();

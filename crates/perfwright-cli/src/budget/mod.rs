@@ -50,6 +50,9 @@ fn check(args: &CheckArgs, today: Date, terminal: &mut Terminal) -> Result<u8> {
     let Some(checked) = Checked::new(&args.sources, purpose, today, terminal)? else {
         return Ok(BAD_FILE);
     };
+    if !args.measure && checked.misses_a_command() {
+        terminal.note("--measure runs the commands of the file, and measures them");
+    }
     let report = checked.report;
     match args.format {
         Format::Table => show(&report, terminal),

@@ -342,6 +342,11 @@ fn commands_run_only_when_asked_and_are_remembered() {
         "repeat = 3",
         "\"time < 24h\", \"peak < 1GiB\"",
     );
+    let (_, captured) = run_check(&folder, &[]);
+    assert_eq!(
+        captured.err(),
+        "note: --measure runs the commands of the file, and measures them\n"
+    );
     let (code, out) = checked(&folder, &[]);
     assert_eq!(code, 3);
     assert!(
