@@ -235,6 +235,7 @@ fn gate(programs: &Programs, what: &str, names: &[&str], rounds: usize) -> Resul
                 "--format",
                 "json",
                 "--no-history",
+                "--no-instructions",
                 "--judge",
                 "time",
                 "--seed",

@@ -97,6 +97,7 @@ impl Workshop {
                 return Ok(Vec::new());
             }
         };
+        let twins = self.keep(base.clone(), "twin")?;
         let layout = self.build_layout(args, interrupts, terminal).await?;
         drop(worktree);
         terminal.status("Building", "the candidate, which is here");
@@ -123,7 +124,8 @@ impl Workshop {
                 continue;
             }
             let layouts = layout.get(target).map(PathBuf::as_path);
-            pairs.push(self.pair(target, &against, (base, here, layouts), args));
+            let twin = twins.get(target).unwrap_or(base);
+            pairs.push(self.pair(target, &against, ([base, twin, here], layouts), args));
         }
         Ok(pairs)
     }
@@ -132,7 +134,7 @@ impl Workshop {
         &self,
         target: &Target,
         against: &str,
-        (base, here, layout): (&Path, &Path, Option<&Path>),
+        ([base, twin, here], layout): ([&Path; 3], Option<&Path>),
         args: &BenchArgs,
     ) -> Pair {
         let executable = |path: &Path| Executable {
@@ -145,6 +147,7 @@ impl Workshop {
             target: label(target),
             against: against.to_owned(),
             base: executable(base),
+            twin: executable(twin),
             candidate: executable(here),
             layouts: layout.map(executable).into_iter().collect(),
         }

@@ -13,7 +13,7 @@ const CALIBRATION: f64 = 0.15;
 /// Fewer groups tell nothing: the time is exceeded for them, up to three times.
 const FEWEST_GROUPS: usize = 6;
 /// An effect of identical code that noise explains with a greater probability is none.
-const NOISE: f64 = 0.05;
+const NOISE: f64 = 0.01;
 
 /// What this machine can resolve of one bench: log-ratios of identical code.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,6 +49,7 @@ pub(crate) struct Measurement {
 pub(crate) struct Setting {
     pub(crate) kind: Kind,
     pub(crate) base: Contestant,
+    pub(crate) twin: Contestant,
     pub(crate) candidate: Contestant,
     pub(crate) layouts: Vec<Contestant>,
     /// The longest that it may take, with calibration.
@@ -128,7 +129,7 @@ async fn calibrate(
     rng: &mut Rng,
     interrupts: &Interrupts,
 ) -> Result<Resolution, Stopped> {
-    let mut contestants = vec![setting.base.clone(), setting.base.clone()];
+    let mut contestants = vec![setting.base.clone(), setting.twin.clone()];
     contestants.extend(setting.layouts.iter().cloned());
     let contest = Contest {
         kind: setting.kind,

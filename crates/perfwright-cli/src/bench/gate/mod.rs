@@ -208,10 +208,18 @@ fn given(args: &BenchArgs, scratch: &Scratch) -> Result<Pair> {
         .collect();
     let layouts = executables.split_off(2);
     let candidate = executables.remove(1);
+    let base = executables.remove(0);
+    let twin = scratch.path().join("twin");
+    std::fs::copy(&base.path, &twin).with_context(|| format!("copy {}", base.path.display()))?;
     Ok(Pair {
         target: String::new(),
         against: args.gate.executables[0].display().to_string(),
-        base: executables.remove(0),
+        twin: Executable {
+            path: twin,
+            log: scratch.path().join("twin.log"),
+            ..base.clone()
+        },
+        base,
         candidate,
         layouts,
     })
@@ -254,6 +262,7 @@ async fn measured(
     let setting = Setting {
         kind: common.kind,
         base: common.of_base(&pair.base),
+        twin: common.of_base(&pair.twin),
         candidate: common.of_candidate(),
         layouts: layouts.collect(),
         time: args.gate.seconds,

@@ -352,3 +352,79 @@ fn wrong_bases_and_targets_are_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+/// The example suite of perfwright-criterion, built.
+fn suite() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "build",
+            "--package",
+            "perfwright-criterion",
+            "--example",
+            "suite",
+        ])
+        .args([
+            "--no-default-features",
+            "--features",
+            "suite",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let executable = text.lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    });
+    executable.expect("cargo names the executable")
+}
+
+#[test]
+fn a_real_suite_is_driven_counted_and_what_panics_is_told() {
+    let suite = suite();
+    let folder = tempfile::tempdir().unwrap();
+    let copies = ["base", "same"].map(|name| folder.path().join(name));
+    for copy in &copies {
+        fs::copy(&suite, copy).unwrap();
+    }
+    let [base, same] = copies.map(|path| path.display().to_string());
+    let args = ["--format", "json", "--executables", &base, &same];
+    let output = command(folder.path(), &args)
+        .env("SUITE_PANICS", "1")
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["benches"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["bench"] == name).unwrap();
+    // Whatever the clocks say: the counts are exact, and only iterations are counted.
+    let counts = [("sum", 0.0, 0.0), ("sort", 0.0, 0.0), ("text", 1.0, 2.0)];
+    for (name, allocations, bytes) in counts {
+        let (row, both) = (
+            row(name),
+            |n: f64| serde_json::json!({"base": n, "candidate": n}),
+        );
+        assert_eq!(row["allocations"], both(allocations), "{row:#}");
+        assert!(
+            row["allocated_bytes"]["base"].as_f64() >= Some(bytes),
+            "{row:#}"
+        );
+        let time = &row["time"];
+        assert!(time["cpu"]["base_nanos"].as_f64() > Some(1.0), "{row:#}");
+        assert!(time["batches"].as_u64() >= Some(12), "{row:#}");
+    }
+    assert!(row("prints")["time"]["batches"].as_u64() > Some(1));
+    assert_eq!(row("panics")["verdict"], "cannot_tell");
+    assert_eq!(
+        row("panics")["reason"],
+        "in the base, it panicked: out of luck"
+    );
+}
