@@ -115,6 +115,14 @@ fn a_load_tells_sizes_and_concurrency() {
     assert!(of("concurrency", "limits = [\"avg < 3\"]").ends_with("measured 2.500"));
     assert!(of("latency", "limits = [\"mean < 1s\"]").ends_with("measured 250 ms"));
     assert!(of("latency", "limits = [\"p99.9 < 1s\"]").ends_with("measured 900 ms"));
+    let without_means = RUN.replacen(
+        '{',
+        r#"{ "load": { "all": { "count": 200, "rps": 20.0 } },"#,
+        1,
+    );
+    sources.run_report(&without_means).unwrap();
+    let of = |metric: &str, text: &str| lines(&check(&budget(metric, text), &sources, None));
+    assert!(of("concurrency", "limits = [\"avg < 3\"]").ends_with("measured 2"));
     let old = of_run("response.size", "limits = [\"< 1kB\"]");
     assert!(old.starts_with("missing"), "{old}");
 }

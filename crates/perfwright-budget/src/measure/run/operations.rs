@@ -25,7 +25,11 @@ pub(super) fn measure(
     stats: &[String],
 ) -> Vec<Reading> {
     let is_all = select.route.is_empty() && select.span.is_empty();
-    let of_load = of_load(report, select);
+    let mut of_load = of_load(report, select);
+    if metric == Metric::Concurrency {
+        // Without means a load does not tell it; spans may.
+        of_load.retain(|operation| operation.ms("mean").is_some());
+    }
     if metric == Metric::Concurrency && is_all && of_load.is_empty() {
         let reading = |stat: &String| Reading::new("", stat, all_in_flight(report, stat));
         return stats.iter().map(reading).collect();
