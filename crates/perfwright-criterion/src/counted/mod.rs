@@ -286,7 +286,7 @@ impl<'a, 'b, M: Measurement> CountedBencher<'a, 'b, M> {
         });
     }
 
-    /// Runs futures on an executor, such as [`Tokio`](crate::Tokio).
+    /// Runs futures on an executor, such as `Tokio` of the feature `tokio`.
     pub fn to_async<A: AsyncExecutor>(
         &mut self,
         executor: A,
