@@ -30,16 +30,19 @@ pub enum Tool {
     Chromium,
     /// `promtool`, the second opinion on our metrics.
     Promtool,
+    /// `valgrind`, which counts instructions for the regression gate.
+    Valgrind,
 }
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Tool; 5] = [
+    pub const ALL: [Tool; 6] = [
         Tool::Go,
         Tool::Binutils,
         Tool::RustSrc,
         Tool::Chromium,
         Tool::Promtool,
+        Tool::Valgrind,
     ];
 
     /// What it is called.
@@ -50,6 +53,7 @@ impl Tool {
             Tool::RustSrc => "rust-src",
             Tool::Chromium => "chromium",
             Tool::Promtool => "promtool",
+            Tool::Valgrind => "valgrind",
         }
     }
 
@@ -60,6 +64,7 @@ impl Tool {
             Tool::Binutils => "apt-get install binutils",
             Tool::RustSrc => "rustup component add rust-src",
             Tool::Chromium => "apt-get install chromium",
+            Tool::Valgrind => "apt-get install valgrind",
             Tool::Promtool => {
                 "cargo xtask test --install (Debian's package prometheus, unpacked into target/tools)"
             }
@@ -73,6 +78,7 @@ impl Tool {
             Tool::Binutils => runs("addr2line", "--version"),
             Tool::Chromium => runs("chromium", "--version"),
             Tool::Promtool => runs(promtool(), "--version"),
+            Tool::Valgrind => runs("valgrind", "--version"),
             Tool::RustSrc => sysroot().is_some_and(|sysroot| {
                 Path::new(&sysroot)
                     .join("lib/rustlib/src/rust/library/Cargo.toml")

@@ -53,6 +53,7 @@ pub(crate) fn provide(tool: Tool, refreshed: &mut bool) -> Result<()> {
         Tool::RustSrc => rust_src(refreshed),
         Tool::Chromium => apt(&["chromium"], refreshed),
         Tool::Promtool => promtool(refreshed),
+        Tool::Valgrind => apt(&["valgrind"], refreshed),
     }
 }
 

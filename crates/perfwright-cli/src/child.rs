@@ -26,6 +26,30 @@ pub(crate) fn own_session(command: &mut tokio::process::Command) {
     unsafe { command.pre_exec(prepare) };
 }
 
+/// A child's process group, killed when this is dropped: with [`own`] alone the child's own children live on.
+pub(crate) struct Group(Option<libc::pid_t>);
+
+impl Group {
+    /// That of a child that was started by [`own`].
+    pub(crate) fn of(child: &tokio::process::Child) -> Group {
+        // The kernel's process ids are positive numbers of that type.
+        Group(child.id().map(|pid| pid as libc::pid_t))
+    }
+
+    /// The child has ended in order, and there is nothing to kill.
+    pub(crate) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            signal(-group, libc::SIGKILL);
+        }
+    }
+}
+
 /// Sends a signal to a process, or to a group if negative. One that is gone is fine.
 pub(crate) fn signal(to: libc::pid_t, signal: libc::c_int) {
     // SAFETY: kill takes no pointers. `to` is the child's own process group (it was started with

@@ -8,9 +8,20 @@ use perfwright_criterion::{Suite, heap::SampledAlloc};
 #[global_allocator]
 static ALLOC: SampledAlloc = SampledAlloc::system();
 
+/// A copy of the executable that is called `slower` is it.
+fn terms() -> u64 {
+    let own = std::env::current_exe().unwrap_or_default();
+    if own.ends_with("slower") {
+        1_100
+    } else {
+        1_000
+    }
+}
+
 fn sums(suite: &mut Suite) {
     suite.bench("sum", |bencher| {
-        bencher.iter(|| (0..black_box(1_000_u64)).map(black_box).sum::<u64>());
+        let terms = terms();
+        bencher.iter(|| (0..black_box(terms)).map(black_box).sum::<u64>());
     });
     suite.bench_with(
         "sort",

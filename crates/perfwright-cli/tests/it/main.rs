@@ -1,5 +1,8 @@
 //! The command line from outside.
 
+#[path = "../../../../xtask/need.rs"]
+mod need;
+
 mod bench;
 mod budget;
 mod ci;

@@ -260,12 +260,15 @@ impl Workshop {
         let mut cargo = command
             .spawn()
             .context("run cargo (is the Rust toolchain installed?)")?;
+        // With cargo go its compilers and build scripts.
+        let group = child::Group::of(&cargo);
         let stdout = cargo.stdout.take().context("read what cargo says")?;
         let built = tokio::select! {
             built = self.executables(stdout) => built?,
             () = interrupts.reached(1) => bail!("finish: interrupted while building; nothing was measured"),
         };
         let status = cargo.wait().await.context("wait for cargo")?;
+        group.ended();
         Ok(match status.success() {
             true => Ok(built),
             false => Err(DoesNotBuild),

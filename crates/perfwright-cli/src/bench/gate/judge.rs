@@ -3,7 +3,7 @@
 use perfwright_criterion::protocol::Measured;
 use perfwright_stats::turns::{self, Effect, Look, Looks, Verdict};
 
-use super::contest::{Clock, Group, log_ratios};
+use super::contest::{Clock, Group, Kind, log_ratios};
 
 /// The probability of a wrong verdict on a bench.
 pub(crate) const ALPHA: f64 = 0.01;
@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) least: f64,
     /// How many benches are judged in one run.
     pub(crate) family: usize,
+    /// How the batches were made.
+    pub(crate) kind: Kind,
     /// For what is drawn.
     pub(crate) seed: u64,
 }
@@ -99,7 +101,7 @@ pub(crate) fn look(
     before: Option<&Finding>,
 ) -> Finding {
     let batches = || groups.iter().flatten().flatten();
-    let judged = judged_clocks(batches());
+    let judged = judged_clocks(batches(), rules.kind);
     let cpu = cpu_clock(batches());
     let [cpu, wall] = [cpu, Clock::Wall].map(|clock| {
         by_clock(
@@ -129,9 +131,9 @@ pub(crate) fn look(
 }
 
 /// The clocks that a contest would be judged by.
-pub(crate) fn clocks(groups: &[Group]) -> Vec<Clock> {
+pub(crate) fn clocks(groups: &[Group], kind: Kind) -> Vec<Clock> {
     let batches = || groups.iter().flatten().flatten();
-    let judged = judged_clocks(batches());
+    let judged = judged_clocks(batches(), kind);
     let mut clocks = vec![cpu_clock(batches()), Clock::Wall];
     clocks.retain(|clock| judged.has(*clock));
     clocks
@@ -200,11 +202,13 @@ fn one_of_two(sees: &ByClock, other: &ByClock, least: f64) -> (Verdict, bool) {
     (sees.verdict, sees.stands && !leans_away)
 }
 
-fn judged_clocks<'a>(batches: impl Iterator<Item = &'a Measured> + Clone) -> Judged {
+fn judged_clocks<'a>(batches: impl Iterator<Item = &'a Measured> + Clone, kind: Kind) -> Judged {
     let count = batches.clone().count() as f64;
     let waiting = batches.clone().filter(|batch| batch.waits > 0).count() as f64;
     let busy = median(batches.map(|batch| batch.process_nanos as f64 / batch.wall_nanos as f64));
     match () {
+        // criterion's times leave out most disturbances already; the CPU time is that of the whole process, coarse.
+        () if kind == Kind::Criterion => Judged::Wall,
         () if waiting <= WAITS * count => Judged::Cpu,
         () if busy < LEAST_BUSY => Judged::Wall,
         () => Judged::Both,
@@ -259,6 +263,7 @@ mod tests {
         let rules = Rules {
             least: 0.01,
             family: 10,
+            kind: Kind::Suite,
             seed: 1,
         };
         let looks = Looks::new(ALPHA, &[1.0]);
@@ -323,6 +328,7 @@ mod tests {
         let rules = |family| Rules {
             least: 0.01,
             family,
+            kind: Kind::Suite,
             seed: 1,
         };
         let looks = Looks::new(ALPHA, &[1.0]);
@@ -340,6 +346,7 @@ mod tests {
         let rules = Rules {
             least: 0.01,
             family: 1,
+            kind: Kind::Suite,
             seed: 1,
         };
         let looks = Looks::new(ALPHA, &[1.0]);

@@ -81,6 +81,9 @@ async fn gate(args: &BenchArgs, interrupts: &Interrupts, terminal: &mut Terminal
         }
     }
     row::correct(&mut rows);
+    for row in &mut rows {
+        row.judge(&args.gate.judge, args.gate.effect / 100.0);
+    }
     let code = exit_code(&rows);
     let report = Report::new(&rows, &args.gate, code);
     output::print(&report, &args.gate, terminal);
@@ -276,10 +279,11 @@ async fn measured(
             let mut row = common.row(Outcome::CannotTell, "");
             row.set_time(&measurement);
             row.set_allocations(&measurement);
-            if common.kind == Kind::Suite && counts_instructions && !interrupts.any() {
-                row.instructions = instructions_of(&setting, &measurement).await;
+            if common.kind == Kind::Suite && counts_instructions {
+                let counts = instructions_of(&setting, &measurement);
+                let counts = measure::unless_interrupted(counts, interrupts).await;
+                row.instructions = counts.flatten();
             }
-            row.judge(&args.gate.judge, args.gate.effect / 100.0);
             row
         }
     }

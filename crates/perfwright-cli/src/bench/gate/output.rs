@@ -32,7 +32,9 @@ impl Report<'_> {
         Report {
             schema: SCHEMA,
             effect: args.effect / 100.0,
-            resolution: resolutions.map(|time| time.resolution).reduce(f64::max),
+            resolution: resolutions
+                .filter_map(|time| time.resolution)
+                .reduce(f64::max),
             exit_code,
             benches: rows,
         }
@@ -147,19 +149,29 @@ fn table(rows: &[Row]) -> Table {
         (Column::Number, "allocations"),
         (Column::Number, "instructions"),
     ]);
+    let is_one_target = rows
+        .iter()
+        .all(|row| row.target == rows[0].target && !row.bench.is_empty());
     for row in rows {
+        let name = match is_one_target {
+            true => row.bench.clone(),
+            false => row.name(),
+        };
         let time = row.time.as_ref();
         let of = |show: fn(&Time) -> String| time.map_or_else(String::new, show);
         table.row([
             verdict(row.verdict),
-            row.name().into(),
+            name.into(),
             if is_one_base { "" } else { &row.against }.into(),
             of(|time| nanos(time.shown().base_nanos)).into(),
             of(|time| nanos(time.shown().candidate_nanos)).into(),
             of(|time| change(time.cpu.ratio)).into(),
             Cell::dim(of(interval)),
             of(|time| change(time.wall.ratio)).into(),
-            Cell::dim(of(|time| share(time.resolution, 1))),
+            Cell::dim(of(|time| {
+                let known = |effect| share(effect, 1);
+                time.resolution.map_or_else(|| "?".to_owned(), known)
+            })),
             counted(row.allocations.as_ref()).into(),
             counted(row.instructions.as_ref()).into(),
         ]);
@@ -188,10 +200,14 @@ fn interval(time: &Time) -> String {
 fn sentence(row: &Row) -> String {
     let mut parts = Vec::new();
     if let Some(time) = &row.time {
+        let interval = format!(" ({})", interval(time));
+        let (of_cpu, of_wall) = match time.judged_by {
+            "wall" => ("", interval.as_str()),
+            _ => (interval.as_str(), ""),
+        };
         parts.push(format!(
-            "CPU time {} ({}), wall time {}, from {} to {}",
+            "CPU time {}{of_cpu}, wall time {}{of_wall}, from {} to {}",
             change(time.cpu.ratio),
-            interval(time),
             change(time.wall.ratio),
             nanos(time.shown().base_nanos),
             nanos(time.shown().candidate_nanos)
@@ -240,7 +256,7 @@ pub(crate) fn nanos(nanos: f64) -> String {
 /// `12`, or `12 -> 15` where it changed.
 fn counted(counts: Option<&Counts>) -> String {
     let count = |value: f64| match value {
-        value if value.fract() == 0.0 => crate::units::decimal(value, 0),
+        value if value.fract() == 0.0 || value >= 1_000.0 => crate::units::decimal(value, 0),
         value => crate::units::decimal(value, 2),
     };
     match counts {

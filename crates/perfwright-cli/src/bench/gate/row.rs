@@ -84,9 +84,9 @@ pub(crate) struct Time {
     pub(crate) wall: ClockRow,
     /// `cpu`, `wall` or `both`: what the verdict rests on.
     pub(crate) judged_by: &'static str,
-    /// By how much identical code differed, as a share: nothing smaller is believed.
-    pub(crate) resolution: f64,
-    pub(crate) resolution_itself: f64,
+    /// By how much identical code differed, as a share: nothing smaller is believed. `None` if it is not known.
+    pub(crate) resolution: Option<f64>,
+    pub(crate) resolution_itself: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resolution_layout: Option<f64>,
     pub(crate) p_value: f64,
@@ -188,7 +188,10 @@ impl Row {
         };
         let time = Time::new(measurement, finding);
         self.verdict = time.verdict;
-        self.reason = time.reason();
+        self.reason = match (time.verdict, measurement.interrupted) {
+            (Outcome::CannotTell, true) => "interrupted before it was sure".to_owned(),
+            _ => time.reason(),
+        };
         self.time = Some(time);
     }
 
@@ -208,7 +211,8 @@ impl Row {
     }
 
     /// The verdict by all that is judged: the worst of them, or what time says where nothing else changed.
-    /// `threshold` is the smallest growth that matters, as a share.
+    /// `threshold` is the smallest growth that matters, as a share. Time is corrected before, so that counts, which
+    /// are exact, stand however many benches there are.
     pub(crate) fn judge(&mut self, judged: &[Judge], threshold: f64) {
         let counted = [
             (Judge::Allocations, "allocations", self.allocations),
@@ -216,14 +220,16 @@ impl Row {
             (Judge::Instructions, "instructions", self.instructions),
         ];
         let by_time = self.time.as_ref().map(|time| time.verdict);
-        let mut verdict = match judged.contains(&Judge::Time) {
-            true => self.verdict,
-            false => Outcome::Same,
-        };
-        for (judge, what, counts) in counted {
-            let Some(counts) = counts.filter(|_| judged.contains(&judge)) else {
-                continue;
-            };
+        let counted: Vec<(&str, Counts)> = counted
+            .into_iter()
+            .filter(|(judge, ..)| judged.contains(judge))
+            .filter_map(|(_, what, counts)| Some((what, counts?)))
+            .collect();
+        if !judged.contains(&Judge::Time) && (self.time.is_some() || !counted.is_empty()) {
+            self.forget_time(!counted.is_empty());
+        }
+        let mut verdict = self.verdict;
+        for (what, counts) in counted {
             match counts.outcome(threshold) {
                 Outcome::Worse => {
                     verdict = Outcome::Worse;
@@ -242,6 +248,18 @@ impl Row {
             self.add_reason("though it takes less time".to_owned());
         }
         self.verdict = verdict;
+    }
+
+    /// Starts from what is counted, if something was.
+    fn forget_time(&mut self, counted: bool) {
+        (self.verdict, self.reason) = match counted {
+            true => (Outcome::Same, String::new()),
+            false => (
+                Outcome::CannotTell,
+                "nothing that is judged was counted: instructions take valgrind, allocations an allocator that counts"
+                    .to_owned(),
+            ),
+        };
     }
 
     fn add_reason(&mut self, reason: String) {
@@ -263,8 +281,8 @@ impl Time {
                 Judged::Both => "both",
                 Judged::Wall => "wall",
             },
-            resolution: resolution.effect().exp_m1(),
-            resolution_itself: resolution.itself.exp_m1(),
+            resolution: resolution.effect().map(f64::exp_m1),
+            resolution_itself: resolution.itself.map(f64::exp_m1),
             resolution_layout: resolution.layout.map(f64::exp_m1),
             p_value: finding.p_value,
             false_discovery_rate: finding.p_value,
@@ -337,13 +355,11 @@ pub(crate) fn correct(rows: &mut [Row]) {
         let Some(time) = &mut row.time else { continue };
         time.false_discovery_rate = rate;
         if matches!(time.verdict, Outcome::Better | Outcome::Worse) && rate > ALPHA {
-            if row.verdict == time.verdict {
-                row.verdict = Outcome::CannotTell;
-                row.reason = format!(
-                    "one of {count} benches differs this much by chance too often (false discovery rate {:.1} %)",
-                    rate * 100.0
-                );
-            }
+            row.verdict = Outcome::CannotTell;
+            row.reason = format!(
+                "one of {count} benches differs this much by chance too often (false discovery rate {:.1} %)",
+                rate * 100.0
+            );
             time.verdict = Outcome::CannotTell;
         }
     }
@@ -400,5 +416,16 @@ mod tests {
             judged(Outcome::Worse, &[Judge::Instructions]).0,
             Outcome::Better
         );
+    }
+
+    #[test]
+    fn what_nobody_measured_is_not_called_the_same() {
+        let mut gone = row(Outcome::Gone);
+        gone.judge(&[Judge::Instructions], 0.01);
+        assert_eq!(gone.verdict, Outcome::Gone);
+        let mut uncounted = row(Outcome::CannotTell);
+        uncounted.forget_time(false);
+        assert_eq!(uncounted.verdict, Outcome::CannotTell);
+        assert!(uncounted.reason.contains("valgrind"));
     }
 }

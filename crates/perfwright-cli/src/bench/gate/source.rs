@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -125,13 +126,15 @@ impl Repository {
     pub(crate) fn worktree(&self, hash: &str, path: &Path) -> Result<Worktree> {
         // One that an earlier run could not remove.
         remove_worktree(&self.top, path);
+        // Before it is there, so that half of one is removed as well.
+        let worktree = Worktree {
+            top: self.top.clone(),
+            path: path.to_owned(),
+        };
         let place = path.to_string_lossy();
         let add = ["worktree", "add", "--detach", "--force", &*place, hash];
         git(&self.top, &add).context("check the base out")?;
-        Ok(Worktree {
-            top: self.top.clone(),
-            path: path.to_owned(),
-        })
+        Ok(worktree)
     }
 }
 
@@ -213,6 +216,8 @@ fn git(folder: &Path, args: &[&str]) -> Result<String> {
         .arg("-C")
         .arg(folder)
         .args(args)
+        // Ctrl-C in the terminal is for this command.
+        .process_group(0)
         .stdin(Stdio::null())
         .output()
         .context("run git (is it installed?)")?;

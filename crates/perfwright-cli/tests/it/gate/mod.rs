@@ -2,9 +2,13 @@
 //!
 //! The bench executable there says what it took rather than measuring it, so that no verdict depends on the machine.
 
+mod interrupts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use crate::need::{Tool, need};
 
 /// A repository with a library, `subject`, and one bench of it, `speed`.
 struct Project {
@@ -69,8 +73,12 @@ impl Project {
 
     /// Runs the command; it leaves no worktree and does not touch what is here.
     fn bench(&self, args: &[&str]) -> Run {
+        self.tidy(|| command(self.folder.path(), args).output().unwrap())
+    }
+
+    fn tidy(&self, run: impl FnOnce() -> Output) -> Run {
         let before = (self.git(&["status", "--porcelain"]), self.read_all());
-        let run = Run(command(self.folder.path(), args).output().unwrap());
+        let run = Run(run());
         let worktrees = self.git(&["worktree", "list"]);
         assert_eq!(worktrees.lines().count(), 1, "{worktrees}");
         let after = (self.git(&["status", "--porcelain"]), self.read_all());
@@ -86,11 +94,22 @@ impl Project {
 }
 
 fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = counting_command(folder, args);
+    command.arg("--no-instructions");
+    command
+}
+
+/// The command that counts instructions, too.
+fn counting_command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-perfwright"));
     command
         .current_dir(folder)
         .arg("bench")
-        .args(["--seconds", "1", "--no-instructions"])
+        .args(
+            ["--seconds", "1"]
+                .iter()
+                .filter(|_| !args.contains(&"--seconds")),
+        )
         .args(args)
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("RUSTFLAGS");
@@ -196,6 +215,11 @@ fn more_allocations_are_worse_and_faster_is_better() {
     project
         .bench(&["--against", "HEAD", "--judge", "time"])
         .expect(0);
+    // Nothing counts the instructions of a bench that valgrind is not let at.
+    let run = project.bench(&["--against", "HEAD", "--judge", "instructions"]);
+    let run = run.expect(4);
+    let words = "nothing that is judged was counted";
+    assert!(run.out().contains(words), "{}", run.out());
     project.write("src/lib.rs", &library(&["steady"], "900", 2));
     let run = project
         .bench(&["--against", "HEAD", "--format", "json"])
@@ -427,4 +451,73 @@ fn a_real_suite_is_driven_counted_and_what_panics_is_told() {
         row("panics")["reason"],
         "in the base, it panicked: out of luck"
     );
+}
+
+#[test]
+fn instructions_are_counted_and_can_be_judged() {
+    if !need(Tool::Valgrind) {
+        return;
+    }
+    let suite = suite();
+    let folder = tempfile::tempdir().unwrap();
+    let copies = ["base", "slower"].map(|name| folder.path().join(name));
+    for copy in &copies {
+        fs::copy(&suite, copy).unwrap();
+    }
+    let [base, slower] = copies.map(|path| path.display().to_string());
+    let options = ["--judge", "instructions", "--format", "json", "s"];
+    let args = [&options[..], &["--executables", &base, &slower]].concat();
+    let run = Run(counting_command(folder.path(), &args).output().unwrap()).expect(3);
+    let report: serde_json::Value = serde_json::from_slice(&run.0.stdout).unwrap();
+    let rows = report["benches"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["bench"] == name).unwrap();
+    let counts = |name: &str| {
+        let counts = &row(name)["instructions"];
+        ["base", "candidate"].map(|side| counts[side].as_f64().unwrap())
+    };
+    // The sum has 1,000 terms in the base and 1,100 in the other; what surrounds them is small.
+    let [base, slower] = counts("sum");
+    assert!(base > 1_000.0, "{base}");
+    assert!((1.09..1.11).contains(&(slower / base)), "{slower} / {base}");
+    assert_eq!(row("sum")["verdict"], "worse");
+    // 500 numbers are compared with their neighbours at least; the two programs are the same in this.
+    let [base, same] = counts("sort");
+    assert!(base > 500.0, "{base}");
+    assert!((base - same).abs() < 0.01 * base, "{same} / {base}");
+    assert_eq!(row("sort")["verdict"], "same");
+}
+
+#[test]
+fn executables_of_criterion_alone_are_compared_as_processes() {
+    let project = Project::new(&library(
+        &["steady", "odd: parse/x"],
+        "[1_000, 2_000][bench]",
+        2,
+    ));
+    let plain = include_str!("plain.rs.txt");
+    let changed = |nanos: &str| library(&["steady", "odd: parse/x"], nanos, 2);
+    project.write("benches/speed.rs", plain);
+    project.write("src/lib.rs", &changed("[1_000, 4_000][bench]"));
+    let run = project
+        .bench(&["--against", "main", "--format", "json"])
+        .expect(3);
+    assert_eq!(
+        run.verdicts(),
+        [
+            "subject/speed steady: same",
+            "subject/speed odd: parse/x: worse"
+        ]
+    );
+    let report: serde_json::Value = serde_json::from_slice(&run.0.stdout).unwrap();
+    let time = &report["benches"][1]["time"];
+    assert_eq!(time["judged_by"], "wall");
+    assert_eq!(time["wall"]["ratio"], 2.0, "{report:#}");
+    assert_eq!(time["wall"]["base_nanos"], 2_000.0, "{report:#}");
+
+    project.write("src/lib.rs", &changed("panic!(\"out of luck {bench}\")"));
+    let run = project.bench(&["--against", "main", "steady"]).expect(1);
+    assert!(run.out().contains("out of luck 0"), "{}", run.out());
+    project.write("src/lib.rs", &library(&[], "bench as u64", 2));
+    let run = project.bench(&["--against", "main"]).expect(4);
+    assert!(run.out().contains("it names no benches"), "{}", run.out());
 }
