@@ -166,7 +166,11 @@ fn table(rows: &[Row]) -> Table {
             of(|time| nanos(time.shown().base_nanos)).into(),
             of(|time| nanos(time.shown().candidate_nanos)).into(),
             of(|time| change(time.cpu.ratio)).into(),
-            Cell::dim(of(interval)),
+            // It stands beside the CPU's, unless it says that it is not.
+            Cell::dim(of(|time| match time.judged_by {
+                "wall" => format!("wall {}", interval(time)),
+                _ => interval(time),
+            })),
             of(|time| change(time.wall.ratio)).into(),
             Cell::dim(of(|time| {
                 let known = |effect| share(effect, 1);

@@ -514,6 +514,10 @@ fn executables_of_criterion_alone_are_compared_as_processes() {
     assert_eq!(time["wall"]["ratio"], 2.0, "{report:#}");
     assert_eq!(time["wall"]["base_nanos"], 2_000.0, "{report:#}");
 
+    let table = project.bench(&["--against", "main", "parse"]).expect(3);
+    let interval = "wall +100.0 % to +100.0 %";
+    assert!(table.out().contains(interval), "{}", table.out());
+
     project.write("src/lib.rs", &changed("panic!(\"out of luck {bench}\")"));
     let run = project.bench(&["--against", "main", "steady"]).expect(1);
     assert!(run.out().contains("out of luck 0"), "{}", run.out());
