@@ -88,7 +88,8 @@ fn the_heap_is_sampled_from_the_start_and_written_beside_the_cpu() {
         "{folded}"
     );
     assert!(folder.path().join("cpu.pb.gz").exists());
-    assert!(total(&open(&folder.path().join("heap.pb.gz")), "inuse_space") > 16 << 20);
+    // The hoard for certain; what else is in use is sampled or not.
+    assert!(total(&open(&folder.path().join("heap.pb.gz")), "inuse_space") >= 16 << 20);
     drop(hoard);
 }
 
