@@ -90,6 +90,8 @@ async fn handle(
             tokio::time::sleep(Duration::from_secs(3_600)).await;
             body(1, None)
         }
+        // One that its client leaves must not fit into the buffers between them, or it is whole before that.
+        "/stream" if request.uri().query() == Some("endless") => body(u32::MAX, None),
         "/stream" => body(128, None),
         "/panic" => {
             tokio::task::yield_now().await;
@@ -118,6 +120,7 @@ async fn client(address: SocketAddr, number: u64) -> bool {
         4 => (send("/slow", ""), None),
         5 => (send("/panic", ""), None),
         6 => (send("/body-panic", ""), None),
+        _ if number % 16 == 7 => (send("/stream?endless", ""), None),
         _ => (send("/stream", ""), Some(128 * CHUNK.len())),
     };
     if stream.write_all(request.as_bytes()).await.is_err() {
